@@ -1,0 +1,35 @@
+"""The command line. Heavy imports live inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from unite_bench.errors import SpecError, UniteBenchError, UsageError
+
+app = typer.Typer(
+    name="unite-bench",
+    help="Measure multimodal embedders: exact ranks, honest ties, intervals, one record per number.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point. A user's error is one message and exit code 1 or 2; with `--debug` anywhere, a traceback.
+
+    Exit codes: 0 done, 1 a task failed, 2 wrong use.
+    """
+    from unite_bench.cli import inspecting, measuring, reporting  # noqa: F401  (importing registers their commands)
+
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except UniteBenchError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError | SpecError) else 1)

@@ -1,0 +1,93 @@
+"""`unite-bench run`: measure one embedder on tasks or suites."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unite_bench.cli import app
+
+if TYPE_CHECKING:
+    from unite_bench.running import Outcome
+    from unite_bench.spec.model import Task
+
+
+class Instructions(StrEnum):
+    TASK = "task"
+    NONE = "none"
+
+
+class OnError(StrEnum):
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="NAME[:ARG], file.py:Class or module:Class")],
+    suite: Annotated[list[str] | None, typer.Option(help="suite name or file; may be repeated")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="task name or file; may be repeated")] = None,
+    results: Annotated[Path, typer.Option(help="where results are written")] = Path("unite-bench-results"),
+    store: Annotated[Path | None, typer.Option(help="vector store [default: $UNITE_BENCH_STORE or user cache]")] = None,
+    instructions: Annotated[Instructions, typer.Option(help="the task's wording, or none")] = Instructions.TASK,
+    on_error: Annotated[OnError, typer.Option(help="stop at, or count, items that cannot be encoded")] = OnError.FAIL,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first N queries; marked partial")] = None,
+    fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a task on standard output")] = False,
+) -> None:
+    """Measure one embedder and print a table of every task."""
+    from unite_bench.cli.progress import Reporter
+    from unite_bench.embedders.fusion import FusedEmbedder
+    from unite_bench.protocol import Settings
+    from unite_bench.registry import load_embedder
+    from unite_bench.running import run as run_tasks
+
+    tasks = chosen_tasks(suite or [], task or [])
+    embedder = load_embedder(model)
+    settings = Settings(
+        instructions=instructions.value,
+        on_error=on_error.value,
+        limit=limit,
+        device=device,
+        dtype=dtype,
+    )
+    outcomes: list[Outcome] = []
+    with Reporter(len(tasks), quiet=as_json) as reporter:
+        embedder = FusedEmbedder(embedder) if fuse else embedder
+        for outcome in run_tasks(
+            embedder, tasks, settings, results_root=results, store=store, progress=reporter.progress
+        ):
+            outcomes.append(outcome)
+            reporter.finished(outcome)
+            if as_json:
+                typer.echo(json.dumps(_summary(outcome)))
+    if not as_json:
+        from unite_bench.report.run_table import run_table
+
+        typer.echo(run_table(outcomes))
+        typer.echo(f"\nResults: {results}")
+    raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:
+    """The tasks named, those of the suites first, each once. Raises UsageError if none is named."""
+    from unite_bench.errors import UsageError
+    from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
+
+    names = dict.fromkeys([name for suite in suites for name in tasks_of(load_suite(suite))] + tasks)
+    if not names:
+        raise UsageError("nothing to run: give --suite or --task; `unite-bench list` shows both")
+    return [load_task(name) for name in names]
+
+
+def _summary(outcome: Outcome) -> dict[str, object]:
+    summary: dict[str, object] = {"task": outcome.task.label, "status": outcome.status, "reason": outcome.reason}
+    if outcome.result is not None:
+        summary["measures"] = outcome.result.record["measures"]
+    return summary

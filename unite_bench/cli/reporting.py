@@ -1,0 +1,45 @@
+"""`unite-bench leaderboard`: results as tables."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unite_bench.cli import app
+
+
+class Format(StrEnum):
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+    HTML = "html"
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[list[Path] | None, typer.Option(help="folder of results; may be repeated")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="suite to tabulate; may be repeated")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="task name or file, tabulated together")] = None,
+    per_task: Annotated[bool, typer.Option("--per-task", help="one column a task, raw scores")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="with --per-task: 95 % intervals")] = False,
+    format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
+) -> None:
+    """Print embedders by granularity and modality, or by task. Real data and scenes are never averaged together."""
+    from unite_bench.report.formats import FORMATS
+    from unite_bench.report.leaderboard import by_group, by_task
+    from unite_bench.results import read_all
+    from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
+    from unite_bench.spec.model import Suite
+
+    named = [(s, [load_task(name) for name in tasks_of(s)]) for s in map(load_suite, suite or [])]
+    if task:
+        named.append((Suite(name="tasks", title="Chosen tasks", tasks=task), [load_task(name) for name in task]))
+    if not named:
+        defaults = map(load_suite, ("embedded-sanity", "embedded-scenes"))
+        named = [(s, [load_task(name) for name in tasks_of(s)]) for s in defaults]
+    found = list(read_all(results or [Path("unite-bench-results")]))
+    tables = [by_task(s, tasks, found, intervals) if per_task else by_group(s, tasks, found) for s, tasks in named]
+    typer.echo("\n\n".join(FORMATS[format_.value](table) for table in tables))

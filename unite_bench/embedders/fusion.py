@@ -1,0 +1,83 @@
+"""Lifting an embedder of single modalities to fused items and clips by a declared rule, which the record names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unite_bench import media
+from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
+from unite_bench.embedders.contract import as_vectors
+from unite_bench.items import RGB, Blob, Image, Item, Part, Role, Text, Video
+
+
+class FusedEmbedder(Embedder):
+    """`sum`: the normalised sum of the L2-normalised vectors of the parts. `mean-frames`: a clip is the normalised mean of
+    its frames' normalised vectors. An instruction joins the first text part by a newline; without a text part it is
+    a text part of its own. What the inner embedder can do by itself is left to it.
+    """
+
+    def __init__(self, inner: Embedder):
+        self.inner = inner
+        kinds = {m for m in inner.card.modalities if "+" not in m}
+        if "image" in kinds:
+            kinds.add("video")
+        lifted = frozenset({"+".join(sorted({a, b})) for a in kinds for b in kinds}) | inner.card.modalities
+        self.card: EmbedderCard = replace(
+            inner.card,
+            name=f"{inner.card.name}+fused",
+            modalities=lifted,
+            fusion="sum, mean-frames",
+            instruction_matters=True,
+        )
+
+    def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
+        self.inner.setup(device, dtype)
+
+    def cost(self, item: Item) -> float:
+        return self.inner.cost(item)
+
+    def embed(self, items: Sequence[Item], role: Role) -> Vectors:
+        shown = [[self._shown(part) for part in self._parts(item)] for item in items]
+        flat = [piece for parts in shown for pieces in parts for piece in pieces]
+        rows = iter(_unit(as_vectors(self.inner.embed(flat, role), len(flat), self.card.dim, self.inner.card.name)))
+        return _unit(np.stack([sum(_unit(sum(next(rows) for _ in pieces)) for pieces in parts) for parts in shown]))
+
+    def _parts(self, item: Item) -> list[Item]:
+        """The item itself if the inner embedder can do it, else one item a part."""
+        if item.instruction is None and item.modality in self.inner.card.modalities:
+            return [item]
+        return [Item((part,)) for part in _with_instruction(item)]
+
+    def _shown(self, item: Item) -> list[Item]:
+        """The item itself, or one item a frame if it is a clip that the inner embedder cannot take."""
+        (part, *others) = item.parts
+        if others or not isinstance(part, Video) or "video" in self.inner.card.modalities:
+            return [item]
+        return [Item((Image(_png(frame)),)) for frame in media.frames(part).pixels]
+
+
+def _with_instruction(item: Item) -> list[Part]:
+    parts = list(item.parts)
+    if item.instruction is None:
+        return parts
+    for n, part in enumerate(parts):
+        if isinstance(part, Text):
+            parts[n] = Text(f"{item.instruction}\n{part.text}")
+            return parts
+    return [Text(item.instruction), *parts]
+
+
+def _png(frame: RGB) -> Blob:
+    from PIL import Image as Pillow
+
+    buffer = io.BytesIO()
+    Pillow.fromarray(frame).save(buffer, format="PNG", compress_level=1)
+    return Blob(buffer.getvalue(), "frame")
+
+
+def _unit(rows: Vectors) -> Vectors:
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Plan -> batches -> vectors -> store. The only room in which a model runs."""

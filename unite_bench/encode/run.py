@@ -1,0 +1,165 @@
+"""Encoding: items in, one vector each out, through the store. What is stored already is not encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench import media
+from unite_bench.embedders.base import Embedder
+from unite_bench.embedders.contract import as_vectors, faults
+from unite_bench.encode.fingerprint import fingerprint
+from unite_bench.encode.plan import plan
+from unite_bench.encode.store import Store, default_root
+from unite_bench.errors import ItemFailed, MediaError
+from unite_bench.items import Item, Role, Video, content_digest
+
+OnError = Literal["fail", "skip"]
+Progress = Callable[[int, int], None]  # items done, items to do
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors (items, dim) float32; rows of failed items are NaN and named in `failed` with the reason."""
+
+    vectors: npt.NDArray[np.float32]
+    failed: Mapping[str, str]
+    computed: int
+    reused: int
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Which items have a vector, (items,)."""
+        return np.asarray(np.isfinite(self.vectors).all(axis=1))
+
+
+class Encoder:
+    """One embedder and its store; the embedder is set up at the first item that is not in the store.
+
+    `root` is the folder of all stores (default: `default_root()`).
+    """
+
+    def __init__(self, embedder: Embedder, root: Path | None = None, device: str = "cpu", dtype: str = "float32"):
+        self.embedder = embedder
+        self.fingerprint = fingerprint(embedder, dtype)
+        self.store = Store(root or default_root(), self.fingerprint)
+        self._setup = (device, dtype)
+        self._ready = False
+
+    def encode(
+        self,
+        items: Sequence[Item],
+        role: Role,
+        *,
+        broken: Mapping[str, str] | None = None,
+        on_error: OnError = "fail",
+        progress: Progress | None = None,
+    ) -> Encoded:
+        """Vectors of all items. `broken` names (by id) items without parts and says why.
+
+        Raises ItemFailed at the first item that cannot be encoded, unless `on_error` is "skip". Whatever was encoded
+        before an error, an interrupt or a kill is in the store.
+        """
+        failed: dict[str, str] = dict(broken or {})
+        keys: list[str | None] = []
+        shown: dict[str, Item] = {}
+        names: dict[str, str] = {}
+        for item in items:
+            try:
+                key, bare = self._key(item, role) if item.parts else (None, item)
+            except MediaError as error:
+                if on_error == "fail":
+                    raise ItemFailed(item.id, str(error)) from error
+                failed[item.id] = str(error)
+                key, bare = None, item
+            keys.append(key)
+            if key is not None and key not in self.store:
+                shown.setdefault(key, bare)
+                names.setdefault(key, item.id)
+        lost = self._fill(shown, names, role, on_error, progress)
+        failed.update({i.id: lost[k] for i, k in zip(items, keys, strict=True) if k in lost})
+        found = [n for n, key in enumerate(keys) if key is not None and key in self.store]
+        vectors = np.full((len(items), self.embedder.card.dim), np.nan, dtype=np.float32)
+        if found:
+            vectors[found] = self.store.matrix([keys[n] or "" for n in found], self.embedder.card.dim)
+        reused = len({k for k in keys if k is not None}) - len(shown)
+        return Encoded(vectors, failed, computed=len(shown) - len(lost), reused=reused)
+
+    def _key(self, item: Item, role: Role) -> tuple[str, Item]:
+        """The key of an item's vector, and the item with everything taken off that is not in the key."""
+        card = self.embedder.card
+        bare = media.resolve(self._within_limits(item)).bare(keep_instruction=card.instruction_matters)
+        decoder = media.DECODER if any(isinstance(part, Video) for part in bare.parts) else ""
+        shown_role = role if card.role_matters else ""
+        instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
+        return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
+
+    def _within_limits(self, item: Item) -> Item:
+        """A model with a lower frame limit takes the task's frames thinned uniformly, which the record names."""
+        limit = self.embedder.card.max_frames
+        if limit is None or not any(isinstance(part, Video) for part in item.parts):
+            return item
+        return replace(item, parts=tuple(thin(p, limit) if isinstance(p, Video) else p for p in item.parts))
+
+    def _fill(
+        self,
+        shown: Mapping[str, Item],
+        names: Mapping[str, str],
+        role: Role,
+        on_error: OnError,
+        progress: Progress | None,
+    ) -> dict[str, str]:
+        """Encode and publish the missing items batch by batch; returns the reasons of those that failed."""
+        keys = list(shown)
+        if not keys:
+            return {}
+        if not self._ready:
+            self.embedder.setup(*self._setup)
+            self._ready = True
+        costs = [self.embedder.cost(shown[key]) for key in keys]
+        failed: dict[str, str] = {}
+        done = 0
+        for batch in plan(keys, [shown[key].modality for key in keys], costs):
+            self._encode_batch([keys[i] for i in batch], shown, names, role, failed)
+            done += len(batch)
+            if progress:
+                progress(done, len(keys))
+            if failed and on_error == "fail":
+                key, reason = next(iter(failed.items()))
+                raise ItemFailed(names[key], reason)
+        return failed
+
+    def _encode_batch(
+        self, keys: list[str], shown: Mapping[str, Item], names: Mapping[str, str], role: Role, failed: dict[str, str]
+    ) -> None:
+        """Publish one batch. If the model raises, halve until the item at fault stands alone; the others are kept."""
+        given_role: Role = role if self.embedder.card.role_matters else "query"
+        try:
+            output = self.embedder.embed([shown[key] for key in keys], given_role)
+        except Exception as error:  # the plugin boundary: a stranger's code may raise anything
+            if len(keys) == 1:
+                failed[keys[0]] = f"{type(error).__name__}: {error}"
+                return
+            half = len(keys) // 2
+            self._encode_batch(keys[:half], shown, names, role, failed)
+            self._encode_batch(keys[half:], shown, names, role, failed)
+            return
+        vectors = as_vectors(output, len(keys), self.embedder.card.dim, self.embedder.card.name)
+        bad = faults(vectors)
+        failed.update({keys[n]: reason for n, reason in bad.items()})
+        good = [n for n in range(len(keys)) if n not in bad]
+        if good:
+            self.store.put([keys[n] for n in good], [vectors[n : n + 1] for n in good])
+
+
+def thin(part: Video, limit: int) -> Video:
+    """The part with at most `limit` of its frames, at the centres of equal spans."""
+    indices = part.indices if part.indices is not None else media.choose(part)
+    if len(indices) <= limit:
+        return replace(part, indices=indices)
+    return replace(part, indices=tuple(indices[int((i + 0.5) * len(indices) / limit)] for i in range(limit)))

@@ -1,0 +1,110 @@
+"""From a task to its result: build, encode, rank, measure, record. The whole story of a number is in this file."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench import environment, recording
+from unite_bench.embedders.base import Embedder
+from unite_bench.embedders.oracle import OracleEmbedder
+from unite_bench.encode.run import Encoded, Encoder, Progress
+from unite_bench.errors import DataError, UsageError
+from unite_bench.measuring import Ranked, measure
+from unite_bench.protocol import Settings
+from unite_bench.rank.counts import count
+from unite_bench.rank.top import first
+from unite_bench.results import Result
+from unite_bench.sources.build import TaskData, build
+from unite_bench.spec.model import Task
+
+SHOWN = 10  # candidates per query kept for reading
+
+
+def evaluate(
+    embedder: Embedder | Encoder,
+    task: Task,
+    settings: Settings | None = None,
+    *,
+    store: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Measure one embedder on one task.
+
+    `store` is the root of the vector store; an `Encoder` in place of the embedder brings its own, and keeps the model
+    loaded from task to task. Raises UsageError if the embedder lacks a modality of the task, DataError for wrong data,
+    ItemFailed or ModelError if the embedder breaks its contract. What was encoded before an error stays in the store.
+    """
+    settings, phases = settings or Settings(), environment.Phases()
+    with phases.phase("build"):
+        data = _shown(build(task, skip_broken=settings.on_error == "skip"), settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        encoder = _encoder(embedder, data, settings, store, Path(scratch))
+        missing = unsupported(encoder.embedder, data)
+        if missing:
+            raise UsageError(f"{encoder.embedder.card.name} does not declare {missing}, which {task.name} needs")
+        with phases.phase("encode"):
+            how: Any = {"on_error": settings.on_error, "progress": progress}
+            candidates = encoder.encode(data.candidates, "candidate", broken=data.broken_of("candidate"), **how)
+            queries = encoder.encode(data.queries, "query", broken=data.broken_of("query"), **how)
+    for side, total in ((candidates, len(data.candidates)), (queries, len(data.queries))):
+        if len(side.failed) > settings.most_failed * total:
+            name, reason = next(iter(side.failed.items()))
+            raise DataError(f"{task.name}: {len(side.failed)} of {total} items failed; the first, {name!r}: {reason}")
+    with phases.phase("rank"):
+        ranked = _rank(encoder.embedder, data, queries, candidates)
+    with phases.phase("measure"):
+        measured = measure(task, data, ranked)
+    record = recording.record(
+        encoder, task, data, settings, {"query": queries, "candidate": candidates}, ranked, measured
+    )
+    return Result(record, environment.describe(phases), recording.rows(data, ranked, measured))
+
+
+def unsupported(embedder: Embedder, data: TaskData) -> str:
+    """Modalities of the task's items that the embedder does not declare, or "". With any, the cell reads n/a."""
+    wanted = {item.modality for item in (*data.queries, *data.candidates) if item.parts}
+    return ", ".join(sorted(wanted - embedder.card.modalities))
+
+
+def _shown(data: TaskData, settings: Settings) -> TaskData:
+    """The data as the protocol shows it: instructions or none, all queries or the first."""
+    data = data if settings.limit is None else data.head(settings.limit)
+    queries, candidates = (tuple(map(settings.shown, side)) for side in (data.queries, data.candidates))
+    return replace(data, queries=queries, candidates=candidates)
+
+
+def _encoder(
+    embedder: Embedder | Encoder, data: TaskData, settings: Settings, store: Path | None, scratch: Path
+) -> Encoder:
+    """The encoder as given, or a new one; the oracle alone is told the answers, and its vectors are thrown away."""
+    inner = embedder.embedder if isinstance(embedder, Encoder) else embedder
+    if isinstance(inner, OracleEmbedder):
+        grades = [dict(zip(data.qrels[n], data.qrels.values_of(n), strict=True)) for n in range(len(data.queries))]
+        return Encoder(inner.told(data.candidates, list(zip(data.queries, grades, strict=True))), scratch)
+    if isinstance(embedder, Encoder):
+        return embedder
+    return Encoder(embedder, store, settings.device, settings.dtype)
+
+
+def _rank(embedder: Embedder, data: TaskData, asked: Encoded, held: Encoded) -> Ranked:
+    """Exact counts and the first candidates; what could not be encoded is taken out and counted as missed."""
+    has_query, has_candidate = asked.usable, held.usable
+    new = np.cumsum(has_candidate) - 1
+
+    def of_the_held(lists: Any) -> Any:
+        return lists and lists.keep(has_query[lists.rows] & has_candidate[lists.indices]).renumber(new)
+
+    qrels, pools, excluded = map(of_the_held, (data.qrels, data.pools, data.excluded))
+    candidates: npt.NDArray[np.float32] = held.vectors[has_candidate]
+    queries = np.where(has_query[:, None], asked.vectors, np.float32(1.0))  # a failed query has no positives left
+    similarity = embedder.card.similarity
+    counts = replace(count(queries, candidates, qrels, pools, excluded, similarity), judged=data.qrels)
+    places, scores = first(queries, candidates, SHOWN, pools, similarity)
+    places = np.where((places >= 0) & has_query[:, None], np.flatnonzero(has_candidate)[places], -1)
+    return Ranked(counts, places, scores, queries, candidates, has_candidate, has_query, pools, similarity)

@@ -1,0 +1,86 @@
+"""From counts to measured values with intervals and chance levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench.metrics.aggregate import over_queries
+from unite_bench.metrics.measures import per_query
+from unite_bench.ragged import Ragged
+from unite_bench.rank.counts import Counts, if_all_tied
+from unite_bench.rank.grid import Similarity
+from unite_bench.rank.top import share_within
+from unite_bench.sources.build import TaskData
+from unite_bench.spec.measures import Measure
+from unite_bench.spec.model import Task
+from unite_bench.stats.intervals import Interval, interval
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What ranking gives: exact counts, the first candidates (positions, -1 for none) and the vectors they came from.
+
+    `held` and `asked` mark the candidates and queries that could be encoded; `candidates` and `pools` are of the held.
+    """
+
+    counts: Counts
+    places: npt.NDArray[np.int64]
+    scores: Doubles
+    queries: npt.NDArray[np.float32]
+    candidates: npt.NDArray[np.float32]
+    held: npt.NDArray[np.bool_]
+    asked: npt.NDArray[np.bool_]
+    pools: Ragged | None
+    similarity: Similarity
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure of one task: the value, its 95 % interval and how it was made, chance, and the values per query."""
+
+    value: float
+    interval: Interval
+    method: str
+    chance: float
+    values: Doubles
+
+
+def measure(task: Task, data: TaskData, ranked: Ranked) -> Mapping[str, Measured]:
+    """Every measure the task names."""
+    return {str(m): _one(m, data, ranked) for m in task.measures}
+
+
+def _one(m: Measure, data: TaskData, ranked: Ranked) -> Measured:
+    if m.name == "modality":
+        wanted = wanted_form(data)[:, ranked.held]
+        values = (
+            share_within(ranked.queries, ranked.candidates, wanted, m.k or 1, ranked.pools, ranked.similarity)
+            * ranked.asked
+        )
+        level = wanted.mean(axis=1) * min(m.k or 1, wanted.shape[1]) / (m.k or 1)
+    else:
+        values = per_query(m, ranked.counts)
+        level = per_query(m, if_all_tied(data.qrels, _pool_sizes(data)))
+    span, method = interval(values, data.clusters, median=m.name == "median_rank")
+    return Measured(over_queries(m, values), span, method, over_queries(m, level), values)
+
+
+def wanted_form(data: TaskData) -> npt.NDArray[np.bool_]:
+    """Which candidates have the modality that each query asks for, (queries, candidates)."""
+    assert data.target_modality is not None  # the schema demands it for modality@k
+    forms = np.array([candidate.modality for candidate in data.candidates])
+    return np.asarray(np.array(data.target_modality)[:, None] == forms[None, :])
+
+
+def _pool_sizes(data: TaskData) -> npt.NDArray[np.int64]:
+    if data.pools is not None:
+        sizes = data.pools.counts
+    else:
+        sizes = np.full(len(data.queries), len(data.candidates), dtype=np.int64)
+    return np.asarray(sizes - data.excluded.counts)

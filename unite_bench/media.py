@@ -1,0 +1,223 @@
+"""Decoding: from a part of an item to pixels. The only place where files become arrays.
+
+Pictures come out as RGB uint8 with EXIF orientation applied and alpha laid on white. For clips, one indexer (PyAV) builds
+a *frame table*, the presentation time of every shown frame, once per clip; a policy chooses indices from it; the frames
+are then asked for by index and checked by time, so every decoder and every model gets the same frames.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench.errors import MediaError
+from unite_bench.items import RGB, Blob, ClipProgram, File, FramePolicy, Image, Item, StillProgram, Video
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from PIL import Image as PillowImage
+
+MAX_PIXELS = 100_000_000  # a picture above this (10,000 x 10,000) is refused before it is decoded
+DECODER = "pyav"  # named in the record and in the key of every video vector
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Decoded frames: `pixels` (frames, height, width, 3) uint8 and `times` (frames,) in seconds."""
+
+    pixels: npt.NDArray[np.uint8]
+    times: npt.NDArray[np.float64]
+
+
+def pixels(part: Image) -> RGB:
+    """Decode a picture to (height, width, 3) uint8 RGB.
+
+    Raises MediaError naming the medium if it is missing, truncated, no picture, or above MAX_PIXELS.
+    """
+    medium = part.medium
+    if isinstance(medium, StillProgram):
+        return medium.picture()
+    from PIL import Image as Pillow
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            with Pillow.open(_openable(medium)) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise MediaError(_too_large(medium.name, picture.width, picture.height))
+                picture.load()
+                return np.asarray(_upright_on_white(picture))
+    except (Pillow.DecompressionBombWarning, Pillow.DecompressionBombError) as error:
+        raise MediaError(f"{medium.name}: more than {MAX_PIXELS:,} pixels; scale it down first") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MediaError(
+            f"{medium.name}: not a readable picture ({error}); re-export the file or drop the row"
+        ) from error
+
+
+def frame_times(medium: File | Blob | ClipProgram) -> npt.NDArray[np.float64]:
+    """Presentation time in seconds of every shown frame, ascending, the first at its own time stamp."""
+    if isinstance(medium, ClipProgram):
+        return np.asarray(medium.times(), dtype=np.float64)
+    return _indexed_times(medium.digest, _Hidden(medium))
+
+
+def resolve(item: Item) -> Item:
+    """The item with the frames of each clip chosen by its policy (`Video.indices` filled in)."""
+    if all(not isinstance(part, Video) or part.indices is not None for part in item.parts):
+        return item
+    chosen = (replace(p, indices=choose(p)) if isinstance(p, Video) and p.indices is None else p for p in item.parts)
+    return replace(item, parts=tuple(chosen))
+
+
+def choose(part: Video) -> tuple[int, ...]:
+    """Frame indices that the part's policy picks from the frame table, within [start, end].
+
+    Uniform sampling takes the centres of equal spans of the table; `fps` takes the frame shown at every 1/fps seconds.
+    A clip with fewer frames than asked for gives each of its frames once.
+    """
+    times = frame_times(part.medium)
+    span = np.flatnonzero(
+        (times >= (part.start if part.start is not None else -np.inf))
+        & (times <= (part.end if part.end is not None else np.inf))
+    )
+    if span.size == 0:
+        raise MediaError(f"{part.medium.name}: no frame between {part.start} s and {part.end} s")
+    return tuple(int(i) for i in span[_positions(times[span], part.policy)])
+
+
+def frames(part: Video) -> Clip:
+    """Decode exactly the frames in `part.indices` (chosen by the policy if None), scaled to the pixel budget."""
+    indices = part.indices if part.indices is not None else choose(part)
+    medium = part.medium
+    if isinstance(medium, ClipProgram):
+        times = np.asarray(medium.times(), dtype=np.float64)
+        shown = [medium.frame(i) for i in indices]
+    else:
+        times = frame_times(medium)
+        shown = _decode(medium, indices, times)
+    return Clip(np.stack([_within(frame, part.policy.pixels) for frame in shown]), times[list(indices)])
+
+
+def check(item: Item) -> None:
+    """Decode every medium of the item and throw the pixels away; raises MediaError."""
+    for part in item.parts:
+        if isinstance(part, Image):
+            pixels(part)
+        elif isinstance(part, Video):
+            frames(part)
+
+
+def _positions(times: npt.NDArray[np.float64], policy: FramePolicy) -> npt.NDArray[np.int64]:
+    if policy.fps is not None:
+        wanted = np.arange(times[0], times[-1] + 1e-9, 1.0 / policy.fps)
+        at = np.unique(np.searchsorted(times, wanted + 1e-9, side="right") - 1)
+        limit = policy.max_frames
+    else:
+        at = np.arange(times.size)
+        limit = policy.frames or at.size
+    if at.size > limit:
+        at = at[((np.arange(limit) + 0.5) * at.size / limit).astype(np.int64)]
+    return at.astype(np.int64)
+
+
+class _Hidden:
+    """Carries a medium past `lru_cache`, whose key is the digest alone."""
+
+    def __init__(self, medium: File | Blob):
+        self.medium = medium
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hidden)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=4096)
+def _indexed_times(digest: str, hidden: _Hidden) -> npt.NDArray[np.float64]:
+    """Frame table of an encoded clip, from packet time stamps alone (nothing is decoded)."""
+    medium = hidden.medium
+    with _video(medium) as container:
+        stream = container.streams.video[0]
+        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard)
+        if not stamps or stream.time_base is None:
+            raise MediaError(f"{medium.name}: the clip holds no frames; re-encode it or drop the row")
+        return np.array([float(stamp * stream.time_base) for stamp in stamps])
+
+
+def _decode(medium: File | Blob, indices: tuple[int, ...], times: npt.NDArray[np.float64]) -> list[RGB]:
+    """Frames by index, found by their time in one pass over the clip."""
+    wanted = {round(times[i] * 1e6): i for i in indices}
+    found: dict[int, RGB] = {}
+    with _video(medium) as container:
+        for frame in container.decode(video=0):
+            index = None if frame.time is None else wanted.get(round(frame.time * 1e6))
+            if index is not None:
+                found[index] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            if len(found) == len(wanted):
+                break
+    missing = [i for i in indices if i not in found]
+    if missing:
+        raise MediaError(f"{medium.name}: frames {missing} are in the index but did not decode; re-encode the clip")
+    return [found[i] for i in indices]
+
+
+@contextmanager
+def _video(medium: File | Blob) -> Iterator[InputContainer]:
+    """An open container with at least one video stream; everything PyAV says is turned into MediaError."""
+    import av
+
+    try:
+        with av.open(_openable(medium)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{medium.name}: holds no video stream")
+            yield container
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{medium.name}: not a readable video ({error}); re-encode the file or drop the row"
+        ) from error
+
+
+def _openable(medium: File | Blob | Any) -> Any:
+    return io.BytesIO(medium.data) if isinstance(medium, Blob) else str(medium.path)
+
+
+def _too_large(name: str, width: int, height: int) -> str:
+    return f"{name}: {width} x {height} is more than {MAX_PIXELS:,} pixels; scale it down first"
+
+
+def _upright_on_white(picture: PillowImage.Image) -> PillowImage.Image:
+    """EXIF orientation applied, 16-bit grey scaled to 8, any transparency laid on white."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I"):
+        wide = np.asarray(upright, dtype=np.float64)
+        return Pillow.fromarray((wide / 257.0).clip(0, 255).round().astype(np.uint8)).convert("RGB")
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        ground = Pillow.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Pillow.alpha_composite(ground, layer).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _within(frame: RGB, budget: int | None) -> RGB:
+    """The frame scaled down (antialiased) so that width x height is at most `budget`; unchanged if it already is."""
+    height, width = frame.shape[:2]
+    if budget is None or height * width <= budget:
+        return frame
+    from PIL import Image as Pillow
+
+    scale = (budget / (height * width)) ** 0.5
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    return np.asarray(Pillow.fromarray(frame).resize(size, Pillow.Resampling.BICUBIC))

@@ -1,0 +1,1 @@
+"""Ranking measures as expectations under ties, and their aggregation. numpy and scipy only."""

@@ -1,0 +1,1 @@
+"""Exact ranks of the positives, ties included; and the first candidates, for reading."""

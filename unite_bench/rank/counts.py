@@ -1,0 +1,199 @@
+"""Where every positive stands: four counts per (query, positive), from which all measures follow in closed form.
+
+One single-precision pass over the corpus settles almost every pair by two comparisons with the positive's exact score,
+widened by a proven error band; the few pairs inside the band are scored again exactly. Where the band is dense (a
+collapsed model), the block is computed exactly as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench.ragged import Ints, Ragged
+from unite_bench.rank.grid import Doubles, Similarity, Singles, band, on_grid, scales, single
+
+PAIR_CHUNK = 256  # (query, positive) pairs scored against one block of candidates at a time
+CANDIDATE_BLOCK = 4096
+GATHER_CHUNK = 16384  # pairs of vectors gathered at a time for exact scores
+DENSE = 1 / 64  # share of a block inside the band from which the whole block is computed exactly
+
+Vectors = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One entry per (query, positive) pair, in the order of `qrels`, the positives that could be ranked.
+
+    `above` candidates of the pool score higher than this positive, `tied` score the same (itself included); of
+    these, `positives_above` and `positives_tied` are positives of the same query. `pool` is the pool's size, one a query.
+    `judged` holds all positives; it differs from `qrels` only where some could not be encoded, and they count as missed.
+    """
+
+    qrels: Ragged
+    judged: Ragged
+    above: Ints
+    tied: Ints
+    positives_above: Ints
+    positives_tied: Ints
+    pool: Ints
+
+
+def count(
+    queries: Vectors,
+    candidates: Vectors,
+    qrels: Ragged,
+    pools: Ragged | None = None,
+    excluded: Ragged | None = None,
+    similarity: Similarity = "cosine",
+    candidate_block: int = CANDIDATE_BLOCK,
+) -> Counts:
+    """Exact counts. `queries` (n, dim) and `candidates` (m, dim) are finite and not zero; `pools` restricts what each
+    query is ranked against (None: all candidates), `excluded` takes candidates out of it (never positives).
+    """
+    query_scale, candidate_scale = scales(queries, "cosine"), scales(candidates, similarity)
+    scorer = _Scorer(on_grid(queries, query_scale), candidates, candidate_scale)
+    scores = scorer.pairs(qrels.rows, qrels.indices)
+    if pools is None:
+        above, tied = _against_corpus(scorer, single(queries, query_scale), qrels, scores, candidate_block)
+        pool = np.full(len(qrels), len(candidates), dtype=np.int64)
+    else:
+        above, tied = _against_lists(scorer, pools, qrels, scores)
+        pool = pools.counts
+    if excluded is not None and excluded.indices.size:
+        less_above, less_tied = _against_lists(scorer, excluded, qrels, scores)
+        above, tied, pool = above - less_above, tied - less_tied, pool - excluded.counts
+    positives_above, positives_tied = _among_positives(qrels, scores)
+    return Counts(qrels, qrels, above, tied, positives_above, positives_tied, pool)
+
+
+def if_all_tied(qrels: Ragged, pool: Ints) -> Counts:
+    """The counts of an embedder that gives every candidate the same score: what chance is computed from."""
+    of_pair = qrels.rows
+    none = np.zeros(of_pair.size, dtype=np.int64)
+    return Counts(qrels, qrels, none, pool[of_pair], none, qrels.counts[of_pair], pool)
+
+
+class _Scorer:
+    """Exact scores of chosen pairs; candidates are put on the grid as they are needed, never all at once."""
+
+    def __init__(self, queries: Doubles, candidates: Vectors, scale: Doubles):
+        self.queries = queries
+        self.candidates = candidates
+        self.scale = scale
+
+    def grid(self, chosen: Ints | slice) -> Doubles:
+        return on_grid(self.candidates[chosen], self.scale[chosen])
+
+    def pairs(self, rows: Ints, columns: Ints) -> Doubles:
+        """Scores of (queries[rows[i]], candidates[columns[i]])."""
+        out = np.empty(rows.size)
+        for start in range(0, rows.size, GATHER_CHUNK):
+            part = slice(start, start + GATHER_CHUNK)
+            out[part] = np.einsum("ij,ij->i", self.queries[rows[part]], self.grid(columns[part]))
+        return out
+
+
+def _against_corpus(
+    scorer: _Scorer, queries: Singles, qrels: Ragged, scores: Doubles, candidate_block: int
+) -> tuple[Ints, Ints]:
+    """How many candidates of the whole corpus score above, and the same as, each positive."""
+    above = np.zeros(scores.size, dtype=np.int64)
+    tied = np.zeros(scores.size, dtype=np.int64)
+    rows = qrels.rows
+    width = band(queries.shape[1])
+    high = np.nextafter((scores + width).astype(np.float32), np.float32(np.inf))
+    low = np.nextafter((scores - width).astype(np.float32), np.float32(-np.inf))
+    for start in range(0, len(scorer.candidates), candidate_block):
+        block = slice(start, min(start + candidate_block, len(scorer.candidates)))
+        quick = single(scorer.candidates[block], scorer.scale[block])
+        for first in range(0, scores.size, PAIR_CHUNK):
+            chunk = slice(first, first + PAIR_CHUNK)
+            asked, row_of_pair = np.unique(rows[chunk], return_inverse=True)
+            product = queries[asked] @ quick.T
+            possible = np.flatnonzero(product.max(axis=1)[row_of_pair] >= low[chunk])
+            if possible.size == 0:
+                continue
+            pairs = first + possible
+            seen = product[row_of_pair[possible]] if possible.size < asked.size or asked.size < pairs.size else product
+            not_below = seen >= low[pairs, None]
+            surely_above = seen > high[pairs, None]
+            inside = _row_sums(not_below) - _row_sums(surely_above)
+            if inside.sum() > DENSE * seen.size:
+                exact = scorer.queries[rows[pairs]] @ scorer.grid(block).T
+                above[pairs] += _row_sums(exact > scores[pairs, None])
+                tied[pairs] += _row_sums(exact == scores[pairs, None])
+                continue
+            above[pairs] += _row_sums(surely_above)
+            unsure = np.flatnonzero(inside)
+            at, column = np.nonzero(not_below[unsure] & ~surely_above[unsure])
+            pair = pairs[unsure[at]]
+            exact_scores = scorer.pairs(rows[pair], start + column)
+            np.add.at(above, pair, exact_scores > scores[pair])
+            np.add.at(tied, pair, exact_scores == scores[pair])
+    return above, tied
+
+
+def _row_sums(mask: npt.NDArray[np.bool_]) -> Ints:
+    """Number of true entries per row; eight at a time, since summing booleans one by one costs more than the product.
+
+    Eight neighbouring bytes are added as one 64-bit word. A byte overflows after 255 additions, so words are summed in
+    runs of at most 255.
+    """
+    rows, columns = mask.shape
+    whole = columns - columns % 8
+    total = np.zeros(rows, dtype=np.int64)
+    for start in range(0, whole, 8 * 255):
+        words = np.ascontiguousarray(mask[:, start : min(start + 8 * 255, whole)]).view(np.uint64)
+        total += words.sum(axis=1, dtype=np.uint64).view(np.uint8).reshape(rows, 8).sum(axis=1, dtype=np.int64)
+    return np.asarray(total + mask[:, whole:].sum(axis=1, dtype=np.int64))
+
+
+def _against_lists(scorer: _Scorer, lists: Ragged, qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
+    """How many entries of each query's own list score above, and the same as, each of its positives."""
+    listed = scorer.pairs(lists.rows, lists.indices)
+    above = np.zeros(scores.size, dtype=np.int64)
+    tied = np.zeros(scores.size, dtype=np.int64)
+    rows, sizes = qrels.rows, lists.counts
+    for chunk in _chunks(sizes[rows], limit=2_000_000):
+        entries, owner = _spread(lists.starts[rows[chunk]], sizes[rows[chunk]])
+        reference = scores[chunk][owner]
+        above[chunk] = np.bincount(owner[listed[entries] > reference], minlength=chunk.stop - chunk.start)
+        tied[chunk] = np.bincount(owner[listed[entries] == reference], minlength=chunk.stop - chunk.start)
+    return above, tied
+
+
+def _chunks(sizes: Ints, limit: int) -> list[slice]:
+    """Consecutive slices whose sizes sum to about `limit` or less."""
+    group = np.cumsum(sizes) // limit
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), sizes.size]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def _spread(starts: Ints, sizes: Ints) -> tuple[Ints, Ints]:
+    """Positions starts[i] .. starts[i] + sizes[i] - 1 for all i in one array, and the i of each."""
+    owner = np.repeat(np.arange(sizes.size), sizes)
+    within = np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.repeat(starts, sizes) + within, owner
+
+
+def _among_positives(qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
+    """How many positives of the same query score above, and the same as, each positive."""
+    rows = qrels.rows
+    order = np.lexsort((-scores, rows))
+    row, score = rows[order], scores[order]
+    place = np.arange(scores.size)
+    new_row = np.r_[True, row[1:] != row[:-1]] if row.size else np.zeros(0, dtype=bool)
+    new_tie = new_row | np.r_[True, score[1:] != score[:-1]] if row.size else new_row
+    row_start = np.maximum.accumulate(np.where(new_row, place, 0))
+    tie_start = np.maximum.accumulate(np.where(new_tie, place, 0))
+    tie_sizes = np.diff(np.r_[np.flatnonzero(new_tie), scores.size])
+    above = np.empty(scores.size, dtype=np.int64)
+    tied = np.empty(scores.size, dtype=np.int64)
+    above[order] = tie_start - row_start
+    tied[order] = np.repeat(tie_sizes, tie_sizes)
+    return above, tied

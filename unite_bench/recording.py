@@ -1,0 +1,190 @@
+"""Writing down what shaped a number: the record of a result and its row per query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from unite_bench import __version__, media
+from unite_bench.embedders.base import Embedder
+from unite_bench.encode.run import Encoded, Encoder
+from unite_bench.measuring import Measured, Ranked
+from unite_bench.protocol import Settings
+from unite_bench.results import SCHEMA
+from unite_bench.sources.build import TaskData
+from unite_bench.spec.model import Task
+
+COLLAPSED = 1e-5  # a spread of scores below this means that the vectors hardly differ
+
+
+def record(
+    encoder: Encoder,
+    task: Task,
+    data: TaskData,
+    settings: Settings,
+    encoded: Mapping[str, Encoded],
+    ranked: Ranked,
+    measured: Mapping[str, Measured],
+) -> dict[str, Any]:
+    """The part of a result that is byte-equal on rerun."""
+    embedder = encoder.embedder
+    return {
+        "schema": SCHEMA,
+        "unite_bench": __version__,
+        "task": _task(task, data),
+        "data": _data(data),
+        "embedder": describe_embedder(encoder, settings.dtype),
+        "contamination": contamination(embedder, task),
+        "protocol": _protocol(embedder, task, settings, data),
+        "counts": {
+            "failed_queries": len(encoded["query"].failed),
+            "failed_candidates": len(encoded["candidate"].failed),
+            "tied_positives": int((ranked.counts.tied > ranked.counts.positives_tied).sum()),
+        },
+        "failed": {role: dict(sorted(encoded[role].failed.items())) for role in ("query", "candidate")},
+        "warnings": _warnings(ranked),
+        "measures": {
+            name: {
+                "value": m.value,
+                "low": m.interval[0],
+                "high": m.interval[1],
+                "interval": f"95 %, {m.method}",
+                "chance": m.chance,
+            }
+            for name, m in measured.items()
+        },
+        "slices": _slices(data, measured[task.primary]),
+        "partial": settings.limit is not None,
+    }
+
+
+def describe_embedder(encoder: Encoder, dtype: str) -> dict[str, Any]:
+    """The card and the fingerprint as plain data."""
+    card = encoder.embedder.card
+    return {
+        "name": card.name,
+        "fingerprint": encoder.fingerprint,
+        "revision": card.revision,
+        "dim": card.dim,
+        "similarity": card.similarity,
+        "modalities": sorted(card.modalities),
+        "prompt": card.prompt,
+        "fusion": card.fusion,
+        "max_frames": card.max_frames,
+        "role_matters": card.role_matters,
+        "instruction_matters": card.instruction_matters,
+        "arguments": dict(encoder.embedder.arguments),
+        "dtype": dtype,
+        "training_sets": None if card.training_sets is None else sorted(card.training_sets),
+    }
+
+
+def contamination(embedder: Embedder, task: Task) -> str:
+    """Whether the model was trained on what the task is made from. Silence is unknown, never clean."""
+    if embedder.card.training_sets is None:
+        return "unknown"
+    return "in-domain" if embedder.card.training_sets & set(task.trained_on) else "clean"
+
+
+def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
+    """One row a query: counts of its positives, every measure, the first candidates with their exact scores."""
+    counts = ranked.counts
+    out = []
+    for n, query in enumerate(data.queries):
+        pairs = slice(int(counts.qrels.starts[n]), int(counts.qrels.starts[n + 1]))
+        places = ranked.places[n]
+        shown = places[places >= 0]
+        out.append(
+            {
+                "query": query.id,
+                "encoded": bool(ranked.asked[n]),
+                "positives": [data.candidates[i].id for i in data.qrels[n]],
+                "above": counts.above[pairs].tolist(),
+                "tied": counts.tied[pairs].tolist(),
+                "pool": int(counts.pool[n]),
+                **{name: float(m.values[n]) for name, m in measured.items()},
+                "first": [data.candidates[i].id for i in shown],
+                "scores": ranked.scores[n][places >= 0].tolist(),
+            }
+        )
+    return out
+
+
+def _task(task: Task, data: TaskData) -> dict[str, Any]:
+    def forms(items: Any) -> list[str]:
+        return sorted({item.modality for item in items if item.parts})
+
+    return {
+        "name": task.name,
+        "label": task.label,
+        "title": task.title,
+        "granularity": task.granularity,
+        "queries": forms(data.queries),
+        "candidates": forms(data.candidates),
+        "primary": task.primary,
+        "status": task.protocol.status,
+    }
+
+
+def _data(data: TaskData) -> dict[str, Any]:
+    return {
+        "digest": data.digest,
+        "queries": len(data.queries),
+        "candidates": len(data.candidates),
+        "positives": int(data.qrels.indices.size),
+        "duplicates_merged": data.duplicates,
+    }
+
+
+def _protocol(embedder: Embedder, task: Task, settings: Settings, data: TaskData) -> dict[str, Any]:
+    pool = task.pool if isinstance(task.pool, str) else "per-query"
+    policies = sorted({repr(side.frame_policy) for side in (task.queries, *task.corpora) if side.video})
+    limit = embedder.card.max_frames
+    return {
+        "digest": settings.digest(task.protocol_digest),
+        "instructions": settings.instructions,
+        "instruction_text": sorted({q.instruction for q in data.queries if q.instruction})[:20],
+        "frames": settings.frames,
+        "frame_policies": policies,
+        "thinned_to": limit if policies else None,
+        "decoder": media.DECODER if policies else None,
+        "pool": pool,
+        "duplicates": task.duplicates,
+        "exclude_self": task.exclude_self,
+        "ties": "expectation over random order",
+        "score": f"{embedder.card.similarity}, exact on a grid of 2^-26",
+        "on_error": settings.on_error,
+        "limit": settings.limit,
+    }
+
+
+def _warnings(ranked: Ranked) -> list[str]:
+    found = []
+    if _spread(ranked) < COLLAPSED:
+        found.append(f"collapsed: scores of a sample of pairs span less than {COLLAPSED:g}")
+    if not ranked.held.all() or not ranked.asked.all():
+        found.append("some items could not be encoded and count as missed")
+    return found
+
+
+def _spread(ranked: Ranked) -> float:
+    """Range of cosine scores over up to 64 queries and 256 candidates, evenly spaced."""
+    queries = ranked.queries[ranked.asked]
+    sample = [x[:: max(1, len(x) // n)].astype(np.float64) for x, n in ((queries, 64), (ranked.candidates, 256))]
+    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sample]
+    scores = units[0] @ units[1].T
+    return float(np.ptp(scores)) if scores.size else 0.0
+
+
+def _slices(data: TaskData, primary: Measured) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean of the primary measure within each value of each declared slice."""
+    out: dict[str, dict[str, dict[str, float]]] = {}
+    for name, values in data.slices.items():
+        labels = np.array(values)
+        out[name] = {
+            str(v): {"queries": int((labels == v).sum()), "value": float(primary.values[labels == v].mean())}
+            for v in sorted(set(values))
+        }
+    return out

@@ -1,0 +1,1 @@
+"""Tables for people and papers. Reads results only; encodes nothing."""

@@ -1,0 +1,146 @@
+"""Results as tables: a row an embedder, a column a group of tasks (granularity and modality) or one task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from unite_bench.errors import DataError, UsageError
+from unite_bench.metrics.aggregate import above_chance, over_tasks
+from unite_bench.report.table import MISSING, NOT_APPLICABLE, Cell, Row, Table, ordered
+from unite_bench.results import Result
+from unite_bench.spec.model import Suite, Task
+
+IN_DOMAIN = "†"
+UNKNOWN = "?"
+NOTES = {
+    IN_DOMAIN: "trained on this task's train split or on its generator (in-domain); never best.",
+    UNKNOWN: "training data not declared; it may contain this task.",
+}
+LETTERS = {"text": "T", "image": "I", "video": "V"}
+
+
+def by_group(suite: Suite, tasks: Sequence[Task], results: Iterable[Result]) -> Table:
+    """Columns by granularity and modality; cells are means of chance-corrected primary scores, in percent.
+
+    The last column is the mean over granularities of the means over their tasks, where every task has a result and the
+    suite's tasks may be averaged at all.
+    """
+    held = _latest(tasks, results)
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(f"{task.granularity} {arrow(task)}", []).append(task)
+    rows = []
+    for name, of in held.items():
+        cells = [_group_cell(of, group) for group in groups.values()]
+        rows.append(Row(name, (*cells, _mean_cell(of, tasks, suite)), _in_domain(of.values())))
+    caption = (
+        f"{suite.title or suite.name}: mean of (score - chance) / (1 - chance) of each task's primary measure, in percent, "
+        f"{len(tasks)} tasks."
+    )
+    return _table(caption, [*groups, "mean"], rows)
+
+
+def by_task(suite: Suite, tasks: Sequence[Task], results: Iterable[Result], interval: bool = False) -> Table:
+    """One column a task; cells are the raw primary measure in percent, with half the 95 % interval if asked."""
+    held = _latest(tasks, results)
+    rows = [
+        Row(name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _in_domain(of.values()))
+        for name, of in held.items()
+    ]
+    chances = [next((_chance(of[t.label]) for of in held.values() if t.label in of), None) for t in tasks]
+    shown = tuple(Cell("-") if c is None else Cell(f"{100 * c:.1f}", c, ranked=False) for c in chances)
+    rows.append(Row("chance", shown, below_rule=True))
+    caption = f"{suite.title or suite.name}: primary measure of each task in percent."
+    return _table(caption, [f"{task.name} {task.primary}" for task in tasks], rows)
+
+
+def arrow(task: Task) -> str:
+    """The modalities of a task as papers write them: T→I, I+T→T, T→any for a mixed pool."""
+
+    def letters(side_modality: object) -> str:
+        if not isinstance(side_modality, str):
+            return "any"
+        return "+".join(LETTERS[kind] for kind in side_modality.split("+"))
+
+    targets = {letters(side.modality) for side in task.corpora}
+    return f"{letters(task.queries.modality)}→{targets.pop() if len(targets) == 1 else 'any'}"
+
+
+def _table(caption: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    used = {mark for row in rows for cell in row.cells for mark in cell.marks}
+    return Table(caption, "embedder", tuple(columns), ordered(rows), {m: t for m, t in NOTES.items() if m in used})
+
+
+def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[str, Result]]:
+    """Embedder to task to result. Partial results are never tabled; two results for one cell must be told apart."""
+    labels = {task.label: task.protocol_digest for task in tasks}
+    held: dict[str, dict[str, Result]] = {}
+    for result in results:
+        record = result.record
+        label = record["task"]["label"]
+        if label not in labels or record["partial"]:
+            continue
+        of = held.setdefault(result.embedder, {})
+        if label in of and of[label].identity != result.identity:
+            raise DataError(
+                f"{result.embedder} has two different results for {label} (other weights, data or protocol): "
+                f"{of[label].identity} and {result.identity}; keep one of them in the folder"
+            )
+        of[label] = result
+    if not held:
+        raise UsageError("no results for these tasks; `unite-bench run --model NAME --suite NAME` makes them")
+    return held
+
+
+def _chance(result: Result) -> float:
+    return float(result.record["measures"][result.record["task"]["primary"]]["chance"])
+
+
+def _corrected(result: Result) -> float:
+    return above_chance(result.primary, _chance(result))
+
+
+def _marks(results: Iterable[Result]) -> tuple[str, ...]:
+    found = {result.record["contamination"] for result in results}
+    return (IN_DOMAIN,) * ("in-domain" in found) + (UNKNOWN,) * ("unknown" in found)
+
+
+def _in_domain(results: Iterable[Result]) -> bool:
+    return any(result.record["contamination"] == "in-domain" for result in results)
+
+
+def _can(of: dict[str, Result], task: Task) -> bool:
+    """Whether the embedder of these results declares the task's modalities, as far as the task file names them."""
+    declared = set(next(iter(of.values())).record["embedder"]["modalities"])
+    wanted = {side.modality for side in (task.queries, *task.corpora) if isinstance(side.modality, str)}
+    return wanted <= declared
+
+
+def _task_cell(result: Result | None, of: dict[str, Result], task: Task, interval: bool) -> Cell:
+    if result is None:
+        return MISSING if _can(of, task) else NOT_APPLICABLE
+    measured = result.record["measures"][task.primary]
+    text = f"{100 * result.primary:.1f}"
+    if interval:
+        text += f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
+    return Cell(text, result.primary, marks=_marks([result]))
+
+
+def _group_cell(of: dict[str, Result], group: Sequence[Task]) -> Cell:
+    found = [of[task.label] for task in group if task.label in of]
+    if len(found) < len(group):
+        return MISSING if any(_can(of, task) for task in group) else NOT_APPLICABLE
+    value = float(np.mean([_corrected(result) for result in found]))
+    return Cell(f"{100 * value:.1f}", value, marks=_marks(found))
+
+
+def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Cell:
+    if not suite.aggregate or any(task.label not in of for task in tasks):
+        return MISSING
+    grouped: dict[str, list[float]] = {}
+    for task in tasks:
+        grouped.setdefault(task.granularity, []).append(_corrected(of[task.label]))
+    value = over_tasks(grouped)
+    return Cell(f"{100 * value:.1f}", value, marks=_marks(of[task.label] for task in tasks))

@@ -1,0 +1,54 @@
+"""The table at the end of a run: every task with its primary measure, interval and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unite_bench.report.leaderboard import arrow
+from unite_bench.running import Outcome
+
+HEAD = ("task", "kind", "form", "measure", "score", "95 % interval", "chance", "pool")
+
+
+def run_table(outcomes: Sequence[Outcome]) -> str:
+    """Plain text, one line a task; tasks without a result say why."""
+    rows = [HEAD, *(_row(outcome) for outcome in outcomes)]
+    widths = [max(len(row[i]) for row in rows if len(row) == len(HEAD)) for i in range(len(HEAD))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(w) if i < 4 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=False))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines + _notes(outcomes))
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    task, result = outcome.task, outcome.result
+    first = (task.name, task.granularity, arrow(task), task.primary)
+    if result is None:
+        return (*first, outcome.status)
+    measured = result.record["measures"][task.primary]
+    scale, digits = (1, 1) if task.primary == "median_rank" else (100, 1)
+    spans = f"{scale * measured['low']:.{digits}f} to {scale * measured['high']:.{digits}f}"
+    data = result.record["data"]
+    return (
+        *first,
+        f"{scale * measured['value']:.{digits}f}{'†' if result.record['contamination'] == 'in-domain' else ''}",
+        spans,
+        f"{scale * measured['chance']:.{digits}f}",
+        str(data["candidates"]) if result.record["protocol"]["pool"] != "per-query" else "own",
+    )
+
+
+def _notes(outcomes: Sequence[Outcome]) -> list[str]:
+    lines = ["", "Scores, intervals and chance in percent. Not a claim of ability: small, partly procedural data."]
+    if any(o.result is not None and o.result.record["contamination"] == "in-domain" for o in outcomes):
+        lines.append("† trained on this task's train split or on its generator (in-domain).")
+    for outcome in outcomes:
+        if outcome.status != "done":
+            lines.append(f"{outcome.task.name}: {outcome.status}: {outcome.reason}")
+        elif outcome.result is not None:
+            lines += [f"{outcome.task.name}: warning: {w}" for w in outcome.result.record["warnings"]]
+    return lines

@@ -1,0 +1,63 @@
+"""From a source as declared in a task to its table: one function per kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from unite_bench.errors import DataError
+from unite_bench.sources.files import open_table as open_file
+from unite_bench.sources.judgements import read_qrels
+from unite_bench.sources.tables import Table
+from unite_bench.spec.model import BeirSource, FilesSource, ScenesSource, Side, Task
+
+SideName = Literal["queries", "candidates"]
+
+
+def open_side(task: Task, side: Side, name: SideName) -> Table:
+    """The table that one side of a task reads."""
+    source = task.source_of(side)
+    if isinstance(source, FilesSource):
+        return open_file(task.folder / source.path)
+    if isinstance(source, BeirSource):
+        return _beir(task.folder / source.path, name, source.split)
+    assert isinstance(source, ScenesSource)
+    from unite_bench.sources.scenes import table
+
+    return table(source.table, seed=source.seed, part=source.part, count=source.count)
+
+
+def media_folder(task: Task, side: Side) -> Path:
+    """The folder that relative media paths in the side's table start from: the table's own."""
+    source = task.source_of(side)
+    if isinstance(source, ScenesSource):
+        return task.folder
+    path = task.folder / source.path
+    return path if path.is_dir() else path.parent
+
+
+def qrels_file(task: Task) -> Path:
+    """The judgements that come with the queries' source (`qrels: source`). Raises DataError if it has none."""
+    source = task.source_of(task.queries)
+    if not isinstance(source, BeirSource):
+        raise DataError(f"{task.name}: qrels: source needs a source of kind beir; name a column or a file")
+    return _beir_qrels(task.folder / source.path, source.split)
+
+
+def _beir_qrels(folder: Path, split: str) -> Path:
+    return folder / "qrels" / f"{split}.tsv"
+
+
+def _beir(folder: Path, name: SideName, split: str) -> Table:
+    """BEIR keeps ids in `_id` and a document's title apart (`full_text` is both, joined by a space).
+
+    Its queries.jsonl holds the queries of all splits; those without a judgement in this split are not its queries.
+    """
+    table = open_file(folder / ("queries.jsonl" if name == "queries" else "corpus.jsonl"))
+    rows = [{**row, "full_text": f"{row.get('title') or ''} {row.get('text') or ''}".strip()} for row in table.rows]
+    lines = list(table.lines or range(len(rows)))
+    if name == "queries":
+        judged = read_qrels(_beir_qrels(folder, split))
+        kept = [i for i, row in enumerate(rows) if str(row.get("_id")) in judged]
+        rows, lines = [rows[i] for i in kept], [lines[i] for i in kept]
+    return Table(table.name, (*table.columns, "full_text"), rows, lines)

@@ -1,0 +1,71 @@
+"""The shipped tasks and suites, found by name; and names given by a user resolved to either, or to a file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from unite_bench.errors import UsageError
+from unite_bench.spec.model import Suite, Task
+from unite_bench.spec.reader import read_suite, read_task
+
+
+def tasks_root() -> Path:
+    """The folder of shipped task files, in a checkout and in an installed wheel alike."""
+    return Path(str(files("unite_bench"))) / "tasks"
+
+
+@lru_cache(maxsize=1)
+def task_files() -> dict[str, Path]:
+    """Name to file of every shipped task; a file is named after its task."""
+    return {p.stem: p for p in sorted(tasks_root().rglob("*.yaml")) if p.parent.name != "suites"}
+
+
+@lru_cache(maxsize=1)
+def suite_files() -> dict[str, Path]:
+    """Name to file of every shipped suite."""
+    return {p.stem: p for p in sorted((tasks_root() / "suites").glob("*.yaml"))}
+
+
+def load_task(name: str) -> Task:
+    """A shipped task by name, or a task file by path. Raises UsageError with a suggestion, or SpecError."""
+    if name.endswith((".yaml", ".yml")):
+        return read_task(Path(name))
+    found = task_files().get(name)
+    if found is None:
+        raise UsageError(_unknown("task", name, task_files()))
+    return read_task(found)
+
+
+def load_suite(name: str) -> Suite:
+    """A shipped suite by name, or a suite file by path."""
+    if name.endswith((".yaml", ".yml")):
+        return read_suite(Path(name))
+    found = suite_files().get(name)
+    if found is None:
+        raise UsageError(_unknown("suite", name, suite_files()))
+    return read_suite(found)
+
+
+def tasks_of(suite: Suite) -> list[str]:
+    """Names of all tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
+    names: dict[str, None] = {}
+
+    def visit(current: Suite, above: tuple[str, ...]) -> None:
+        if current.name in above:
+            raise UsageError(f"suite {current.name!r} contains itself: {' > '.join((*above, current.name))}")
+        names.update(dict.fromkeys(current.tasks))
+        for inner in current.suites:
+            visit(load_suite(inner), (*above, current.name))
+
+    visit(suite, ())
+    return list(names)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f", did you mean {near[0]!r}?" if near else "."
+    return f"unknown {what} {name!r}{hint} `unite-bench list` shows all; a file is given by its path ending in .yaml"

@@ -1,0 +1,234 @@
+"""The schema of task and suite files. The JSON Schema for editors is generated from these classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from unite_bench.items import FramePolicy, content_digest, modality
+from unite_bench.spec.measures import Measure, parse_measure
+
+Granularity = Literal["coarse", "fine", "instruction"]
+
+
+class Strict(BaseModel):
+    """Frozen, and no key that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
+
+
+class FilesSource(Strict):
+    """A table in a file of your own, or a folder of media with an optional captions file."""
+
+    kind: Literal["files"]
+    path: str = Field(description="JSONL, CSV or Parquet file, or a folder; relative to the task file")
+
+
+class BeirSource(Strict):
+    """A folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/<split>.tsv."""
+
+    kind: Literal["beir"]
+    path: str
+    split: str = "test"
+
+
+class ScenesSource(Strict):
+    """The procedural world: everything follows from (generator version, seed, index)."""
+
+    kind: Literal["scenes"]
+    table: str
+    seed: int
+    part: str = "iid"
+    count: int = Field(gt=0)
+
+
+Source = Annotated[FilesSource | BeirSource | ScenesSource, Field(discriminator="kind")]
+
+
+class Column(Strict):
+    """A value taken from a column of the row."""
+
+    column: str
+
+
+def _canonical_modality(text: str) -> str:
+    kinds = text.split("+")
+    unknown = sorted(set(kinds) - {"text", "image", "video"})
+    if unknown or len(set(kinds)) != len(kinds):
+        raise ValueError(f"modality {text!r} is not a set of text, image and video joined by '+'")
+    return modality(kinds)
+
+
+Modality = Annotated[str, AfterValidator(_canonical_modality)]
+
+
+class Side(Strict):
+    """How rows become items: which column is which part. Parts stand in the order image, video, text."""
+
+    source: Source | None = None
+    id: str | None = Field(default=None, description="column with a unique id; the row number if absent")
+    modality: Modality | Column
+    text: str | None = None
+    image: str | None = None
+    video: str | None = None
+    start: str | None = Field(default=None, description="column with the clip's first second")
+    end: str | None = Field(default=None, description="column with the clip's last second")
+    instruction: str | Column | None = None
+    frames: int | None = Field(default=None, gt=0)
+    sampling: Literal["uniform"] | None = None
+    fps: float | None = Field(default=None, gt=0, strict=False)
+    max_frames: int | None = Field(default=None, gt=0)
+    pixels: int | None = Field(default=None, gt=0, description="pixel budget of one frame, width x height")
+
+    @model_validator(mode="after")
+    def _parts_match_modality(self) -> Side:
+        given = {kind for kind in ("text", "image", "video") if getattr(self, kind) is not None}
+        if isinstance(self.modality, str) and set(self.modality.split("+")) != given:
+            named = modality(given) or "no part"
+            raise ValueError(f"modality is {self.modality!r} but the columns named here give {named!r}")
+        if not given:
+            raise ValueError("name the column of at least one part: text, image or video")
+        frame_keys = [
+            k for k in ("frames", "fps", "sampling", "max_frames", "pixels", "start", "end") if getattr(self, k)
+        ]
+        if frame_keys and "video" not in given:
+            raise ValueError(f"{', '.join(frame_keys)} given, but this side has no video")
+        if self.fps is not None and self.frames is not None:
+            raise ValueError("give frames or fps, not both")
+        return self
+
+    @property
+    def frame_policy(self) -> FramePolicy:
+        if self.fps is not None:
+            return FramePolicy(frames=None, fps=self.fps, max_frames=self.max_frames or 64, pixels=self.pixels)
+        return FramePolicy(frames=self.frames or 8, pixels=self.pixels)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the table that this side reads."""
+        named = [self.id, self.text, self.image, self.video, self.start, self.end]
+        named += [c.column for c in (self.modality, self.instruction) if isinstance(c, Column)]
+        return tuple(name for name in named if name is not None)
+
+
+class QrelsFile(Strict):
+    """Judgements in a tab-separated file: BEIR (query, candidate, grade) or TREC (query, 0, candidate, grade)."""
+
+    file: str
+
+
+class PerQuery(Strict):
+    """The pool of each query is a list of candidate ids in a column of its row."""
+
+    per_query: str = Field(alias="per-query")
+
+
+def _measure_name(text: str) -> str:
+    return str(parse_measure(text))
+
+
+class Protocol(Strict):
+    """How far the protocol is known to be the published one."""
+
+    status: Literal["verified", "reconstructed", "unverified", "own"]
+    source: str | None = None
+
+
+class Task(Strict):
+    """One retrieval task as data. A meaning never changes under a version."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: int = Field(ge=1)
+    title: str | None = None
+    granularity: Granularity
+    source: Source | None = None
+    queries: Side
+    candidates: Side | Annotated[list[Side], Field(min_length=1)]
+    qrels: Literal["by-row", "source"] | Column | QrelsFile
+    pool: Literal["corpus", "union"] | PerQuery = "corpus"
+    metrics: Annotated[list[Annotated[str, AfterValidator(_measure_name)]], Field(min_length=1)]
+    primary: str
+    duplicates: Literal["merge", "keep"] = "merge"
+    exclude_self: bool = False
+    target_modality: Column | None = None
+    slices: list[str] = []
+    clusters: str | None = None
+    trained_on: list[str] = Field(default=[], description="training sets that make a model in-domain here")
+    protocol: Protocol = Protocol(status="own")
+    licence: str | None = None
+    citation: str | None = None
+    notes: str | None = None
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.primary not in self.metrics:
+            raise ValueError(f"primary {self.primary!r} is not among the metrics {self.metrics}")
+        if len(set(self.metrics)) != len(self.metrics):
+            raise ValueError("a measure is listed twice in metrics")
+        if (self.pool == "union") != isinstance(self.candidates, list):
+            raise ValueError("pool: union goes with a list of corpora under candidates, and only with it")
+        needs_target = any(m.startswith("modality@") for m in self.metrics)
+        if needs_target and self.target_modality is None:
+            raise ValueError("modality@k needs target_modality: {column: ...}")
+        for side in (self.queries, *self.corpora):
+            if side.source is None and self.source is None:
+                raise ValueError("no source: give one for the task or one for each side")
+        return self
+
+    @property
+    def corpora(self) -> tuple[Side, ...]:
+        return tuple(self.candidates) if isinstance(self.candidates, list) else (self.candidates,)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return tuple(parse_measure(text) for text in self.metrics)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the file start from."""
+        return self._folder
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def source_of(self, side: Side) -> FilesSource | BeirSource | ScenesSource:
+        found = side.source or self.source
+        assert found is not None  # _consistent has checked it
+        return found
+
+    def in_folder(self, folder: Path) -> Task:
+        """The same task, reading relative paths from `folder`."""
+        self._folder = folder
+        return self
+
+    @property
+    def protocol_digest(self) -> str:
+        """Digest of what the file fixes about the measurement: everything but titles, notes, licence and citation."""
+        words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices"}
+        return content_digest(self.model_dump_json(exclude=words))
+
+
+class Suite(Strict):
+    """A named list of tasks and other suites."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str | None = None
+    tasks: list[str] = []
+    suites: list[str] = []
+    aggregate: bool = Field(default=True, description="whether one mean over the suite's tasks is meaningful")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Suite:
+        if not self.tasks and not self.suites:
+            raise ValueError("name at least one task or suite")
+        return self
+
+
+def task_schema() -> dict[str, Any]:
+    """JSON Schema of a task file, for editors."""
+    return Task.model_json_schema(by_alias=True)

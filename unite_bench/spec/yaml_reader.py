@@ -1,0 +1,74 @@
+"""YAML with a memory of where everything stood, so that a wrong value can be reported as `file:line:column`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unite_bench.errors import SpecError
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data of one YAML file and the position (line, column; from 1) of every key and list entry in it."""
+
+    file: str
+    data: Any
+    positions: dict[Path_, tuple[int, int]]
+
+    def at(self, path: Path_) -> str:
+        """`file:line:column` of a path, or of its nearest ancestor that stands in the file."""
+        while path and path not in self.positions:
+            path = path[:-1]
+        line, column = self.positions.get(path, (1, 1))
+        return f"{self.file}:{line}:{column}"
+
+
+def read(path: Path) -> Document:
+    """Read one YAML file. Raises SpecError if it is missing, no YAML, empty, or names a key twice."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([f"{path}: cannot read the file ({error})"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, file: str) -> Document:
+    """Like `read`, from a string; `file` is the name used in messages."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+        raise SpecError([f"{place}: not YAML: {error.problem}"]) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise SpecError([f"{file}:1:1: expected a mapping of keys to values"])
+    positions: dict[Path_, tuple[int, int]] = {}
+    findings: list[str] = []
+    _walk(root, (), file, positions, findings)
+    if findings:
+        raise SpecError(findings)
+    constructor = yaml.SafeLoader("")
+    return Document(file, constructor.construct_document(root), positions)
+
+
+def _walk(
+    node: yaml.Node, path: Path_, file: str, positions: dict[Path_, tuple[int, int]], findings: list[str]
+) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            place = (key.start_mark.line + 1, key.start_mark.column + 1)
+            if here in positions:
+                findings.append(f"{file}:{place[0]}:{place[1]}: key {key.value!r} stands here a second time")
+            positions[here] = place
+            _walk(value, here, file, positions, findings)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            positions[(*path, index)] = (value.start_mark.line + 1, value.start_mark.column + 1)
+            _walk(value, (*path, index), file, positions, findings)

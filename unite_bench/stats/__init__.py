@@ -1,0 +1,1 @@
+"""Intervals. Takes arrays only."""
