@@ -119,7 +119,8 @@ def _against_corpus(
             if possible.size == 0:
                 continue
             pairs = first + possible
-            seen = product[row_of_pair[possible]] if possible.size < asked.size or asked.size < pairs.size else product
+            one_each = possible.size == asked.size == row_of_pair.size  # then no row need be copied
+            seen = product if one_each else product[row_of_pair[possible]]
             not_below = seen >= low[pairs, None]
             surely_above = seen > high[pairs, None]
             inside = _row_sums(not_below) - _row_sums(surely_above)

@@ -20,8 +20,11 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
 def open_table(path: Path) -> Table:
     """Read a table by its suffix, or a folder. Raises DataError naming file and line.
 
-    Tables are cached by path, size and modification time: several tasks and both sides of a task share them.
+    Files are cached by path, size and modification time, since several tasks and both sides of a task share them. A
+    folder is listed anew each time: its own time stamp says nothing about the files in it.
     """
+    if path.is_dir():
+        return _folder(path)
     try:
         stat = path.stat()
     except OSError as error:
@@ -31,8 +34,6 @@ def open_table(path: Path) -> Table:
 
 @lru_cache(maxsize=64)
 def _open(path: Path, size: int, mtime_ns: int) -> Table:
-    if path.is_dir():
-        return _folder(path)
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:

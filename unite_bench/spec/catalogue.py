@@ -41,9 +41,11 @@ def load_task(name: str) -> Task:
 
 
 def load_suite(name: str) -> Suite:
-    """A shipped suite by name, or a suite file by path."""
+    """A shipped suite by name, or a suite file by path; task files it names lie beside it."""
     if name.endswith((".yaml", ".yml")):
-        return read_suite(Path(name))
+        suite, folder = read_suite(Path(name)), Path(name).parent
+        tasks = [str(folder / task) if task.endswith((".yaml", ".yml")) else task for task in suite.tasks]
+        return suite.model_copy(update={"tasks": tasks})
     found = suite_files().get(name)
     if found is None:
         raise UsageError(_unknown("suite", name, suite_files()))

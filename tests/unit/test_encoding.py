@@ -1,0 +1,235 @@
+"""Vectors: stored under what they are the vectors of, never lost, never another model's; a bad item is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unite_bench.embedders.base import Embedder, EmbedderCard
+from unite_bench.embedders.fusion import FusedEmbedder
+from unite_bench.embedders.pixels import PixelsEmbedder
+from unite_bench.encode.fingerprint import fingerprint
+from unite_bench.encode.plan import MOST_ITEMS, plan
+from unite_bench.encode.run import Encoder
+from unite_bench.encode.store import Store, collect, inventory
+from unite_bench.errors import ItemFailed, ModelError, StoreError
+from unite_bench.items import Item, Role, Text
+from unite_bench.registry import load_embedder
+
+
+class Lengths(Embedder):
+    """Embeds a text by its length; fails as its texts ask it to. Counts what it is given."""
+
+    card = EmbedderCard(name="lengths", modalities=frozenset({"text"}), dim=2)
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.roles: list[Role] = []
+
+    def embed(self, items: Sequence[Item], role: Role) -> np.ndarray:
+        texts = [f"{item.instruction or ''}{item.text}" for item in items]
+        self.seen += texts
+        self.roles.append(role)
+        if any("raise" in text for text in texts):
+            raise RuntimeError("cannot read this")
+        rows = np.array([[len(text), 1.0] for text in texts])
+        rows[[("nan" in text) for text in texts]] = np.nan
+        rows[[("zero" in text) for text in texts]] = 0.0
+        return rows
+
+
+def texts(*words: str) -> list[Item]:
+    return [Item((Text(word),), id=f"id of {word}") for word in words]
+
+
+def test_what_is_stored_is_not_encoded_again(tmp_path: Path) -> None:
+    model = Lengths()
+    first = Encoder(model, tmp_path).encode(texts("a", "bb", "a"), "query")
+    assert (sorted(model.seen), first.computed) == (["a", "bb"], 2)
+    again = Encoder(model, tmp_path).encode(texts("bb", "a"), "query")
+    assert (len(model.seen), again.reused, again.computed) == (2, 2, 0)
+    np.testing.assert_array_equal(again.vectors[::-1], first.vectors[:2])
+
+
+def test_role_and_instruction_are_in_the_key_unless_the_card_says_otherwise(tmp_path: Path) -> None:
+    plain, asked = texts("a")[0], Item((Text("a"),), instruction="Find: ")
+    model = Lengths()
+    encoder = Encoder(model, tmp_path)
+    for item in (plain, asked):
+        encoder.encode([item], "query")
+        encoder.encode([item], "candidate")
+    assert model.seen == ["a", "a", "Find: a", "Find: a"]
+
+    class Indifferent(Lengths):
+        card = EmbedderCard(
+            name="indifferent", modalities=frozenset({"text"}), dim=2, role_matters=False, instruction_matters=False
+        )
+
+    blind = Indifferent()
+    encoder = Encoder(blind, tmp_path)
+    for item in (plain, asked):
+        encoder.encode([item], "candidate")
+    assert (blind.seen, blind.roles) == (["a"], ["query"]), "what is not in the key is not given to the model"
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"), [("raise", "RuntimeError: cannot read this"), ("nan", "NaN or infinity"), ("zero", "zero vector")]
+)
+def test_a_bad_item_is_named_and_the_others_are_kept(tmp_path: Path, word: str, reason: str) -> None:
+    items = texts("a", "bb", word, "dddd", "eeeee")
+    with pytest.raises(ItemFailed, match=f"id of {word}.*{reason}"):
+        Encoder(Lengths(), tmp_path).encode(items, "query")
+    model = Lengths()
+    done = Encoder(model, tmp_path).encode(items, "query", on_error="skip")
+    assert set(model.seen) == {word}, "everything else was stored before the error"
+    assert list(done.failed) == [f"id of {word}"]
+    assert done.usable.tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (np.ones((1, 3)), r"shape \(1, 3\) for 1 items, the card says dim=2"),
+        (np.ones((2, 2)), r"shape \(2, 2\) for 1 items"),
+        (np.ones((1, 2), dtype=int), "float array or tensor, not int64"),
+        ([[1.0, 2.0]], "float array or tensor, not list"),
+    ],
+)
+def test_a_broken_contract_is_a_model_error(tmp_path: Path, returned: object, message: str) -> None:
+    class Wrong(Lengths):
+        def embed(self, items: Sequence[Item], role: Role) -> np.ndarray:
+            return returned  # type: ignore[return-value]
+
+    with pytest.raises(ModelError, match=message):
+        Encoder(Wrong(), tmp_path).encode(texts("a"), "query")
+
+
+def test_a_killed_run_resumes_within_a_batch(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys
+        from pathlib import Path
+        import numpy as np
+        import unite_bench as ub
+        from unite_bench.encode.run import Encoder
+
+        class Slow(ub.Embedder):
+            card = ub.EmbedderCard(name="slow", modalities=frozenset({"text"}), dim=2)
+            def cost(self, item): return 1024.0
+            def embed(self, items, role):
+                with open(sys.argv[2], "a") as log: log.write(f"{len(items)}\\n")
+                if len(open(sys.argv[2]).readlines()) == 4: os._exit(9)
+                return np.array([[float(item.text), 1.0] for item in items])
+
+        items = [ub.Item((ub.Text(str(n)),), id=str(n)) for n in range(64)]
+        Encoder(Slow(), Path(sys.argv[1])).encode(items, "query")
+        """)
+    )
+    log = tmp_path / "log"
+    call = [sys.executable, str(script), str(tmp_path / "store"), str(log)]
+    assert subprocess.run(call).returncode == 9
+    subprocess.run(call, check=True)
+    sizes = [int(line) for line in log.read_text().split()]
+    assert sizes == [8] * 9, "three batches were kept, the fourth was lost and is made again"
+    (entry,) = inventory(tmp_path / "store") or [None]
+    assert entry is not None and entry.shards == 8
+
+
+ADAPTER = """
+import numpy as np
+import unite_bench as ub
+from helper import scale
+
+class Mine(ub.Embedder):
+    card = ub.EmbedderCard(name="mine", modalities=frozenset({"text"}), dim=2)
+    def weights(self):
+        from pathlib import Path
+        return [Path(__file__).parent / "weights.bin"]
+    def embed(self, items, role):
+        return np.array([[len(item.text) * scale, 1.0] for item in items], dtype=np.float32)
+"""
+
+
+def test_an_edit_to_adapter_helper_or_weights_changes_the_fingerprint(tmp_path: Path) -> None:
+    files = {"mine.py": ADAPTER, "helper.py": "scale = 1.0\n", "weights.bin": "1"}
+
+    def print_of(**changed: str) -> str:
+        for name, content in (files | {k.replace("__", "."): v for k, v in changed.items()}).items():
+            (tmp_path / name).write_text(content)
+        code = (
+            "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '.')\n"
+            "from unite_bench.registry import load_embedder\n"
+            "from unite_bench.encode.fingerprint import fingerprint\n"
+            "print(fingerprint(load_embedder('mine.py'), 'float32'))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    prints = [
+        print_of(),
+        print_of(mine__py=ADAPTER.replace("1.0]", "2.0]")),
+        print_of(helper__py="scale = 2.0\n"),
+        print_of(weights__bin="2"),
+    ]
+    assert len(set(prints)) == 4
+    assert print_of() == prints[0]
+
+
+def test_arguments_dtype_and_wrapping_change_the_fingerprint() -> None:
+    random = [load_embedder("random"), load_embedder("random:1"), load_embedder("random:2")]
+    prints = {fingerprint(e, "float32") for e in random} | {fingerprint(random[0], "bfloat16")}
+    fused = FusedEmbedder(PixelsEmbedder())
+    assert len(prints | {fingerprint(fused, "float32"), fingerprint(fused.inner, "float32")}) == 6
+
+
+def test_two_processes_may_write_the_same_store(tmp_path: Path) -> None:
+    one, two = Store(tmp_path, "f"), Store(tmp_path, "f")
+    keys = [f"{n:064x}" for n in range(4)]
+    one.put(keys[:3], [np.full((1, 2), n, dtype=np.float32) for n in range(3)])
+    two.put(keys[1:], [np.full((n, 2), n, dtype=np.float32) for n in range(1, 4)])
+    assert len(Store(tmp_path, "f")) == 4
+    assert Store(tmp_path, "f").get(keys[3]).shape == (3, 2)
+
+
+def test_damage_is_noticed_and_collected(tmp_path: Path) -> None:
+    store = Store(tmp_path, "f")
+    store.put(["00" * 32], [np.ones((1, 4), dtype=np.float32)])
+    store.put(["11" * 32], [np.ones((1, 4), dtype=np.float32)])
+    shards = sorted((tmp_path / "f").glob("*.safetensors"))
+    flipped = bytearray(shards[0].read_bytes())
+    flipped[-1] ^= 1
+    shards[0].write_bytes(flipped)
+    with pytest.raises(StoreError, match="checksum does not match"):
+        Store(tmp_path, "f")
+    shards[1].write_bytes(shards[1].read_bytes()[:-3])
+    assert len(collect(tmp_path, damaged=True)) == 2
+    assert len(Store(tmp_path, "f")) == 0
+
+
+@given(st.permutations(range(30)), st.floats(1, 5000))
+def test_batches_do_not_depend_on_the_order_of_items(order: list[int], budget: float) -> None:
+    keys = [f"k{n:02}" for n in range(30)]
+    kinds = ["text" if n % 3 else "image" for n in range(30)]
+    costs = [float(n % 7) * 100 + 1 for n in range(30)]
+
+    def batches(numbers: Sequence[int]) -> list[list[str]]:
+        made = plan([keys[n] for n in numbers], [kinds[n] for n in numbers], [costs[n] for n in numbers], budget)
+        return [[keys[numbers[i]] for i in batch] for batch in made]
+
+    expected = batches(range(30))
+    assert batches(order) == expected
+    assert sorted(key for batch in expected for key in batch) == keys
+    for batch in expected:
+        numbers = [int(key[1:]) for key in batch]
+        assert len({kinds[n] for n in numbers}) == 1
+        assert len(batch) <= MOST_ITEMS
+        assert len(batch) == 1 or sum(costs[n] for n in numbers) <= budget
