@@ -34,7 +34,7 @@ def by_group(suite: Suite, tasks: Sequence[Task], results: Iterable[Result]) -> 
     rows = []
     for name, of in held.items():
         cells = [_group_cell(of, group) for group in groups.values()]
-        rows.append(Row(name, (*cells, _mean_cell(of, tasks, suite)), _in_domain(of.values())))
+        rows.append(Row(name, (*cells, _mean_cell(of, tasks, suite)), _apart(name, of.values())))
     caption = (
         f"{suite.title or suite.name}: mean of (score - chance) / (1 - chance) of each task's primary measure, in percent, "
         f"{len(tasks)} tasks."
@@ -46,14 +46,19 @@ def by_task(suite: Suite, tasks: Sequence[Task], results: Iterable[Result], inte
     """One column a task; cells are the raw primary measure in percent, with half the 95 % interval if asked."""
     held = _latest(tasks, results)
     rows = [
-        Row(name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _in_domain(of.values()))
+        Row(name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _apart(name, of.values()))
         for name, of in held.items()
     ]
     chances = [next((_chance(of[t.label]) for of in held.values() if t.label in of), None) for t in tasks]
-    shown = tuple(Cell("-") if c is None else Cell(f"{100 * c:.1f}", c, ranked=False) for c in chances)
+    shown = tuple(Cell("-") if c is None else Cell(percent(c), c, ranked=False) for c in chances)
     rows.append(Row("chance", shown, below_rule=True))
     caption = f"{suite.title or suite.name}: primary measure of each task in percent."
     return _table(caption, [f"{task.name} {task.primary}" for task in tasks], rows)
+
+
+def percent(value: float) -> str:
+    """In percent with one digit; what rounds to zero has no sign."""
+    return f"{100 * value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.001 else f"{100 * value:.1f}"
 
 
 def arrow(task: Task) -> str:
@@ -107,8 +112,9 @@ def _marks(results: Iterable[Result]) -> tuple[str, ...]:
     return (IN_DOMAIN,) * ("in-domain" in found) + (UNKNOWN,) * ("unknown" in found)
 
 
-def _in_domain(results: Iterable[Result]) -> bool:
-    return any(result.record["contamination"] == "in-domain" for result in results)
+def _apart(name: str, results: Iterable[Result]) -> bool:
+    """Whether a row stands below the rule: trained on these tasks' data, or told the answers."""
+    return name == "oracle" or any(result.record["contamination"] == "in-domain" for result in results)
 
 
 def _can(of: dict[str, Result], task: Task) -> bool:
@@ -133,7 +139,7 @@ def _group_cell(of: dict[str, Result], group: Sequence[Task]) -> Cell:
     if len(found) < len(group):
         return MISSING if any(_can(of, task) for task in group) else NOT_APPLICABLE
     value = float(np.mean([_corrected(result) for result in found]))
-    return Cell(f"{100 * value:.1f}", value, marks=_marks(found))
+    return Cell(percent(value), value, marks=_marks(found))
 
 
 def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Cell:
@@ -143,4 +149,4 @@ def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Ce
     for task in tasks:
         grouped.setdefault(task.granularity, []).append(_corrected(of[task.label]))
     value = over_tasks(grouped)
-    return Cell(f"{100 * value:.1f}", value, marks=_marks(of[task.label] for task in tasks))
+    return Cell(percent(value), value, marks=_marks(of[task.label] for task in tasks))

@@ -46,9 +46,11 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     lines = ["", "Scores, intervals and chance in percent. Not a claim of ability: small, partly procedural data."]
     if any(o.result is not None and o.result.record["contamination"] == "in-domain" for o in outcomes):
         lines.append("† trained on this task's train split or on its generator (in-domain).")
+    said: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status != "done":
-            lines.append(f"{outcome.task.name}: {outcome.status}: {outcome.reason}")
+            said.setdefault(f"{outcome.status}: {outcome.reason}", []).append(outcome.task.name)
         elif outcome.result is not None:
-            lines += [f"{outcome.task.name}: warning: {w}" for w in outcome.result.record["warnings"]]
-    return lines
+            for warning in outcome.result.record["warnings"]:
+                said.setdefault(f"warning: {warning}", []).append(outcome.task.name)
+    return lines + [f"{reason} ({', '.join(names)})" for reason, names in said.items()]

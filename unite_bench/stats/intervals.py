@@ -26,9 +26,12 @@ def interval(
 
     `values` (n,) float64, one a query; `clusters` one label a query (None: every query is its own cluster).
     """
-    alone = clusters is None or len(set(clusters)) == len(clusters)
-    if not median and alone and np.isin(values, (0.0, 1.0)).all():
+    independent = values.size if clusters is None else len(set(clusters))
+    if not median and independent == values.size and np.isin(values, (0.0, 1.0)).all():
         return wilson(float(values.sum()), values.size, level), "wilson"
+    if not median and (values == values[0]).all() and values[0] in (0.0, 1.0):
+        # Resampling equal values gives an interval of no width, which no finite sample supports.
+        return wilson(float(values[0] * independent), independent, level), "wilson over clusters"
     return bootstrap(values, clusters, median, level, seed), "cluster bootstrap, percentile"
 
 
