@@ -108,13 +108,14 @@ def _against_corpus(
     width = band(queries.shape[1])
     high = np.nextafter((scores + width).astype(np.float32), np.float32(np.inf))
     low = np.nextafter((scores - width).astype(np.float32), np.float32(-np.inf))
+    buffer = np.empty((PAIR_CHUNK, min(candidate_block, len(scorer.candidates))), dtype=np.float32)
     for start in range(0, len(scorer.candidates), candidate_block):
         block = slice(start, min(start + candidate_block, len(scorer.candidates)))
         quick = single(scorer.candidates[block], scorer.scale[block])
         for first in range(0, scores.size, PAIR_CHUNK):
             chunk = slice(first, first + PAIR_CHUNK)
             asked, row_of_pair = np.unique(rows[chunk], return_inverse=True)
-            product = queries[asked] @ quick.T
+            product = np.matmul(queries[asked], quick.T, out=buffer[: asked.size, : len(quick)])
             possible = np.flatnonzero(product.max(axis=1)[row_of_pair] >= low[chunk])
             if possible.size == 0:
                 continue
