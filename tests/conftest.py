@@ -29,7 +29,9 @@ def pictures(tmp_path: Path) -> Path:
         shape, colour = ("circle", "square", "bar", "cross")[n // 5], colours[n % 5]
         picture = Image.new("RGB", (96, 64), "white")
         pen = ImageDraw.Draw(picture)
-        box = {"circle": (20, 4, 76, 60), "square": (24, 8, 72, 56), "bar": (2, 26, 94, 38), "cross": (40, 2, 56, 62)}[shape]
+        box = {"circle": (20, 4, 76, 60), "square": (24, 8, 72, 56), "bar": (2, 26, 94, 38), "cross": (40, 2, 56, 62)}[
+            shape
+        ]
         (pen.ellipse if shape == "circle" else pen.rectangle)(box, fill=colour)
         picture.save(folder / f"{n:02}.png")
         lines.append(f"{n:02}.png\ta {colour} {shape}")

@@ -135,7 +135,8 @@ def corpora(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Ragged, Ragged | N
 def slow_counts(queries: np.ndarray, candidates: np.ndarray, qrels: Ragged, pools: Ragged | None) -> np.ndarray:
     """The four counts from exact integer scores: grid coordinates times 2^26 as Python integers."""
     grids = [
-        [[round(x * 2**26) for x in row] for row in on_grid(v, scales(v, "cosine")).tolist()] for v in (queries, candidates)
+        [[round(x * 2**26) for x in row] for row in on_grid(v, scales(v, "cosine")).tolist()]
+        for v in (queries, candidates)
     ]
     rows = []
     for q in range(len(queries)):
@@ -232,9 +233,19 @@ def test_measures_agree_with_pytrec_eval(corpus: tuple[np.ndarray, np.ndarray, R
         judged[str(q)] = {str(c): 1 for c in qrels[q].tolist()}
         places = [ranks[c] for c in qrels[q].tolist()]
         rows += [(rank - 1, 1, sum(p < rank for p in places), 1) for rank in places]
-    counts = Counts(qrels, qrels, *np.array(rows).T, pools.counts if pools is not None else np.full(len(qrels), len(candidates)))
-    names = {"ndcg_cut_3": "ndcg@3", "map_cut_5": "map@5", "recip_rank": "mrr", "recall_5": "recall@5", "P_5": "precision@5"}
-    theirs = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.3", "map_cut.5", "recip_rank", "recall.5", "P.5", "success.1"})
+    counts = Counts(
+        qrels, qrels, *np.array(rows).T, pools.counts if pools is not None else np.full(len(qrels), len(candidates))
+    )
+    names = {
+        "ndcg_cut_3": "ndcg@3",
+        "map_cut_5": "map@5",
+        "recip_rank": "mrr",
+        "recall_5": "recall@5",
+        "P_5": "precision@5",
+    }
+    theirs = pytrec_eval.RelevanceEvaluator(
+        judged, {"ndcg_cut.3", "map_cut.5", "recip_rank", "recall.5", "P.5", "success.1"}
+    )
     scored = theirs.evaluate(run)
     for trec, ours in [*names.items(), ("success_1", "hit@1")]:
         expected = [scored[str(q)][trec] for q in range(len(qrels))]

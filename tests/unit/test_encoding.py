@@ -81,7 +81,8 @@ def test_role_and_instruction_are_in_the_key_unless_the_card_says_otherwise(tmp_
 
 
 @pytest.mark.parametrize(
-    ("word", "reason"), [("raise", "RuntimeError: cannot read this"), ("nan", "NaN or infinity"), ("zero", "zero vector")]
+    ("word", "reason"),
+    [("raise", "RuntimeError: cannot read this"), ("nan", "NaN or infinity"), ("zero", "zero vector")],
 )
 def test_a_bad_item_is_named_and_the_others_are_kept(tmp_path: Path, word: str, reason: str) -> None:
     items = texts("a", "bb", word, "dddd", "eeeee")

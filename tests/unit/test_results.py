@@ -30,7 +30,10 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
     words = ["red fox", "blue whale", "green frog", "grey wolf"]
-    lines = [json.dumps({"id": f"r{n}", "q": w, "c": f"the {w}", "kind": "land" if n % 2 else "sea"}) for n, w in enumerate(words)]
+    lines = [
+        json.dumps({"id": f"r{n}", "q": w, "c": f"the {w}", "kind": "land" if n % 2 else "sea"})
+        for n, w in enumerate(words)
+    ]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     text = """\
 name: animals

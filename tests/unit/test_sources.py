@@ -74,7 +74,9 @@ def test_a_folder_with_captions_is_a_table(pictures: Path) -> None:
 
 
 def test_beir_layout_with_grades(tmp_path: Path) -> None:
-    rows(tmp_path, {"_id": "d1", "title": "T", "text": "x"}, {"_id": "d2", "title": "", "text": "y"}, name="corpus.jsonl")
+    rows(
+        tmp_path, {"_id": "d1", "title": "T", "text": "x"}, {"_id": "d2", "title": "", "text": "y"}, name="corpus.jsonl"
+    )
     rows(tmp_path, {"_id": "q1", "text": "ask"}, {"_id": "q2", "text": "of another split"}, name="queries.jsonl")
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from unite_bench.items import Item, Role
+from unite_bench.items import Item, Role, modality
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ class EmbedderCard:
     """
 
     name: str
-    modalities: frozenset[str]
+    modalities: AbstractSet[str]
     dim: int
     similarity: Literal["cosine", "dot"] = "cosine"
     revision: str = "unversioned"
@@ -37,11 +38,11 @@ class EmbedderCard:
     instruction_matters: bool = True
     prompt: str = "native"
     max_frames: int | None = None
-    training_sets: frozenset[str] | None = None
+    training_sets: AbstractSet[str] | None = None
     fusion: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modalities", frozenset("+".join(sorted(m.split("+"))) for m in self.modalities))
+        object.__setattr__(self, "modalities", frozenset(modality(m.split("+")) for m in self.modalities))
         if self.training_sets is not None:
             object.__setattr__(self, "training_sets", frozenset(self.training_sets))
 

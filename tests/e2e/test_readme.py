@@ -1,0 +1,67 @@
+"""The README's walks, run as a new user would run them: the files and commands are taken from the README itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"<!-- (file: (?P<name>\S+)|run) -->\n```\w*\n(?P<body>.*?)```", re.DOTALL)
+
+
+def blocks() -> list[tuple[str | None, str]]:
+    return [(match["name"], match["body"]) for match in BLOCK.finditer(README.read_text())]
+
+
+def unite_bench(folder: Path, *arguments: str, code: int = 0) -> str:
+    call = [sys.executable, "-c", "from unite_bench.cli import main; main()", *arguments]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def test_both_walks_end_in_one_table(tmp_path: Path, pictures: Path) -> None:
+    assert pictures.parent == tmp_path
+    outputs = {}
+    for name, body in blocks():
+        if name is not None:
+            (tmp_path / name).write_text(body)
+            continue
+        for line in body.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "unite-bench"
+            outputs[line] = unite_bench(tmp_path, *arguments)
+    table = outputs["unite-bench leaderboard --task my_task.yaml --per-task --intervals"]
+    assert re.search(r"\| colours +\|", table) and re.search(r"\| nano +\|", table), table
+    shown = outputs["unite-bench show my_task.yaml --item 3"]
+    assert "'a orange circle'" in shown and "96 x 64" in shown
+
+
+def test_help_and_wrong_use(tmp_path: Path) -> None:
+    assert "leaderboard" in unite_bench(tmp_path, "--help")
+    assert "did you mean 'reference'" in unite_bench(tmp_path, "run", "--model", "referense", "--suite", "all", code=2)
+    assert "nothing to run" in unite_bench(tmp_path, "run", "--model", "random", code=2)
+    (tmp_path / "bad.yaml").write_text("name: bad\nversion: 1\n")
+    said = unite_bench(tmp_path, "run", "--model", "random", "--task", "bad.yaml", code=2)
+    assert "bad.yaml:1:1: key 'granularity' is missing" in said and "Traceback" not in said
+
+
+def test_a_failed_task_gives_exit_code_one_and_keeps_the_others(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "good.yaml").write_text(dict(blocks())["my_task.yaml"])
+    (tmp_path / "bad.yaml").write_text(dict(blocks())["my_task.yaml"].replace("path: pictures", "path: nowhere"))
+    said = unite_bench(tmp_path, "run", "--model", "random", "--task", "bad.yaml", "--task", "good.yaml", code=1)
+    assert "no such file or folder" in said
+    assert len(list((tmp_path / "unite-bench-results").glob("random/*.json"))) == 1
+
+
+def test_json_output_is_json(tmp_path: Path, pictures: Path) -> None:
+    import json
+
+    (tmp_path / "good.yaml").write_text(dict(blocks())["my_task.yaml"])
+    said = unite_bench(tmp_path, "run", "--model", "constant", "--task", "good.yaml", "--json")
+    assert json.loads(said)["measures"]["hit@1"]["value"] == pytest.approx(0.05, abs=1e-12)
