@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ class Result:
     def __getitem__(self, measure: str) -> float:
         """The value of a measure by name, as in `result["hit@1"]`."""
         return float(self.record["measures"][measure]["value"])
+
+
+def committed_root() -> Path:
+    """The results that ship with the package."""
+    return Path(str(files("unite_bench"))) / "leaderboards" / "results"
 
 
 def write(result: Result, root: Path) -> Path:

@@ -37,9 +37,14 @@ def test_both_walks_end_in_one_table(tmp_path: Path, pictures: Path) -> None:
             assert program == "unite-bench"
             outputs[line] = unite_bench(tmp_path, *arguments)
     table = outputs["unite-bench leaderboard --task my_task.yaml --per-task --intervals"]
-    assert re.search(r"\| colours +\|", table) and re.search(r"\| nano +\|", table), table
+    assert re.search(r"\| colours +\|", table) and re.search(r"\| reference:nano +\|", table), table
     shown = outputs["unite-bench show my_task.yaml --item 3"]
     assert "'a orange circle'" in shown and "96 x 64" in shown
+
+
+def test_the_results_in_the_readme_are_what_the_tool_prints(tmp_path: Path) -> None:
+    shown = README.read_text().split("<!-- results -->\n")[1].split("<!-- /results -->")[0]
+    assert shown.strip() == unite_bench(tmp_path, "leaderboard", "--committed").strip()
 
 
 def test_help_and_wrong_use(tmp_path: Path) -> None:
@@ -65,3 +70,21 @@ def test_json_output_is_json(tmp_path: Path, pictures: Path) -> None:
     (tmp_path / "good.yaml").write_text(dict(blocks())["my_task.yaml"])
     said = unite_bench(tmp_path, "run", "--model", "constant", "--task", "good.yaml", "--json")
     assert json.loads(said)["measures"]["hit@1"]["value"] == pytest.approx(0.05, abs=1e-12)
+
+
+def test_bad_media_name_the_item_and_lose_nothing(tmp_path: Path, pictures: Path) -> None:
+    """A truncated PNG and a text file named .jpg: an error that names the file, or a counted skip."""
+    (tmp_path / "mine.yaml").write_text(dict(blocks())["my_task.yaml"])
+    whole = (pictures / "07.png").read_bytes()
+    (pictures / "07.png").write_bytes(whole[: len(whole) // 2])
+    said = unite_bench(tmp_path, "run", "--model", "my_model.py", "--task", "mine.yaml", code=2)
+    assert "my_model.py does not exist" in said
+    (tmp_path / "my_model.py").write_text(dict(blocks())["my_model.py"])
+    run = ("run", "--model", "my_model.py", "--task", "mine.yaml", "--store", "vectors")
+    said = unite_bench(tmp_path, *run, code=1)
+    assert "item '7'" in said and "07.png: " in said and "not a readable picture" in said and "Traceback" not in said
+    skipped = unite_bench(tmp_path, *run, "--on-error", "skip")
+    assert "some items could not be encoded and count as missed" in skipped
+    assert "1 shards" not in unite_bench(tmp_path, "store", "info", "--store", "vectors")
+    (pictures / "07.png").write_bytes(whole)
+    assert "warning" not in unite_bench(tmp_path, *run)

@@ -25,7 +25,7 @@ class Reporter:
         self.tasks = tasks
         self.done = 0
         self.quiet = quiet
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live = not quiet and sys.stderr.isatty()
         self.bar = Progress(
             TextColumn("{task.description}"),

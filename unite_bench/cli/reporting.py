@@ -23,6 +23,7 @@ def leaderboard(
     results: Annotated[list[Path] | None, typer.Option(help="folder of results; may be repeated")] = None,
     suite: Annotated[list[str] | None, typer.Option(help="suite to tabulate; may be repeated")] = None,
     task: Annotated[list[str] | None, typer.Option(help="task name or file, tabulated together")] = None,
+    committed: Annotated[bool, typer.Option("--committed", help="read the results that ship with the package")] = False,
     per_task: Annotated[bool, typer.Option("--per-task", help="one column a task, raw scores")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="with --per-task: 95 % intervals")] = False,
     format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
@@ -30,7 +31,7 @@ def leaderboard(
     """Print embedders by granularity and modality, or by task. Real data and scenes are never averaged together."""
     from unite_bench.report.formats import FORMATS
     from unite_bench.report.leaderboard import by_group, by_task
-    from unite_bench.results import read_all
+    from unite_bench.results import committed_root, read_all
     from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
     from unite_bench.spec.model import Suite
 
@@ -40,6 +41,7 @@ def leaderboard(
     if not named:
         defaults = map(load_suite, ("embedded-sanity", "embedded-scenes"))
         named = [(s, [load_task(name) for name in tasks_of(s)]) for s in defaults]
-    found = list(read_all(results or [Path("unite-bench-results")]))
+    folders = [*(results or []), *([committed_root()] if committed else [])] or [Path("unite-bench-results")]
+    found = list(read_all(folders))
     tables = [by_task(s, tasks, found, intervals) if per_task else by_group(s, tasks, found) for s, tasks in named]
     typer.echo("\n\n".join(FORMATS[format_.value](table) for table in tables))
