@@ -1,0 +1,1 @@
+"""Builds the embedded real data, one module a set."""
