@@ -58,6 +58,8 @@ class Embedder(ABC):
     arguments: tuple[tuple[str, str], ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if (args or kwargs) and cls.__init__ is object.__init__:  # else object would swallow them in silence
+            raise TypeError(f"{cls.__name__}() takes no arguments")
         instance = super().__new__(cls)
         given = [(str(n), repr(value)) for n, value in enumerate(args)]
         instance.arguments = tuple(given + [(name, repr(value)) for name, value in sorted(kwargs.items())])

@@ -46,7 +46,9 @@ def by_task(suite: Suite, tasks: Sequence[Task], results: Iterable[Result], inte
     """One column a task; cells are the raw primary measure in percent, with half the 95 % interval if asked."""
     held = _latest(tasks, results)
     rows = [
-        Row(name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _apart(name, of.values()))
+        Row(
+            name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _apart(name, of.values())
+        )
         for name, of in held.items()
     ]
     chances = [next((_chance(of[t.label]) for of in held.values() if t.label in of), None) for t in tasks]
