@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from unite_bench.metrics.aggregate import over_queries
 from unite_bench.metrics.measures import per_query
+from unite_bench.metrics.quartets import QUARTET_CHANCE, quartet_values
 from unite_bench.ragged import Ragged
 from unite_bench.rank.counts import Counts, if_all_tied
 from unite_bench.rank.grid import Similarity
@@ -57,7 +58,13 @@ def measure(task: Task, data: TaskData, ranked: Ranked) -> Mapping[str, Measured
 
 
 def _one(m: Measure, data: TaskData, ranked: Ranked) -> Measured:
-    if m.name == "modality":
+    if m.of_quartets:
+        assert data.quartets is not None and ranked.pools is not None  # the schema demands both
+        values = quartet_values(
+            m, ranked.queries, ranked.candidates, data.quartets, ranked.counts.qrels, ranked.similarity
+        )
+        level = np.full(values.size, QUARTET_CHANCE[m.name])
+    elif m.name == "modality":
         wanted = wanted_form(data)[:, ranked.held]
         values = (
             share_within(ranked.queries, ranked.candidates, wanted, m.k or 1, ranked.pools, ranked.similarity)

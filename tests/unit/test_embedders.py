@@ -90,7 +90,7 @@ def test_a_clip_is_the_mean_of_its_frames_and_weighs_as_one_part() -> None:
     alone, fused = FusedEmbedder(Toy()).embed([Item((clip,)), Item((clip, Text("a")))], "query")
     mean = np.array([0.0, 2.0, 1.0]) / np.linalg.norm([2.0, 1.0])
     np.testing.assert_allclose(alone, mean, atol=1e-6)
-    np.testing.assert_allclose(fused, (mean + [1.0, 0.0, 0.0]) / np.sqrt(2), atol=1e-6)
+    np.testing.assert_allclose(fused, (mean + np.array([1.0, 0.0, 0.0])) / np.sqrt(2), atol=1e-6)
 
 
 def test_the_record_names_the_fusion_and_undeclared_parts_stay_undeclared() -> None:
@@ -136,7 +136,10 @@ def test_a_broken_plugin_breaks_nobody_else(monkeypatch: pytest.MonkeyPatch) -> 
 def test_listing_and_loading_a_card_import_no_torch() -> None:
     import subprocess
 
-    code = "import sys; from unite_bench.registry import load_embedder as l; l('random').card; assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from unite_bench.registry import load_embedder; load_embedder('random').card; "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

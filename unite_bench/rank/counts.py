@@ -78,6 +78,14 @@ def if_all_tied(qrels: Ragged, pool: Ints) -> Counts:
     return Counts(qrels, qrels, none, pool[of_pair], none, qrels.counts[of_pair], pool)
 
 
+def pair_scores(
+    queries: Vectors, candidates: Vectors, rows: Ints, columns: Ints, similarity: Similarity = "cosine"
+) -> Doubles:
+    """Exact scores of (queries[rows[i]], candidates[columns[i]])."""
+    scorer = _Scorer(on_grid(queries, scales(queries, "cosine")), candidates, scales(candidates, similarity))
+    return scorer.pairs(rows, columns)
+
+
 class _Scorer:
     """Exact scores of chosen pairs; candidates are put on the grid as they are needed, never all at once."""
 

@@ -46,6 +46,7 @@ class TaskData:
     pools: Ragged | None
     excluded: Ragged
     target_modality: tuple[str, ...] | None
+    quartets: tuple[str, ...] | None
     slices: Mapping[str, tuple[str, ...]]
     clusters: tuple[str, ...] | None
     duplicates: int
@@ -66,6 +67,7 @@ class TaskData:
             pools=self.pools.head(n) if self.pools else None,
             excluded=self.excluded.head(n),
             target_modality=self.target_modality[:n] if self.target_modality else None,
+            quartets=self.quartets[:n] if self.quartets else None,
             slices={name: values[:n] for name, values in self.slices.items()},
             clusters=self.clusters[:n] if self.clusters else None,
             duplicates=self.duplicates,
@@ -103,6 +105,7 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
     pools = _pools(task, query_table, position, findings)
     _raise_if(findings)
     _positives_in_pool(qrels, pools, queries, findings)
+    _whole_quartets(task, query_table, qrels, pools, findings)
     _raise_if(findings)
     return TaskData(
         queries=tuple(queries),
@@ -111,6 +114,7 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
         pools=pools,
         excluded=_excluded(task, queries, merged, qrels),
         target_modality=_target(task, query_table),
+        quartets=tuple(str(row[task.quartets.column]) for row in query_table.rows) if task.quartets else None,
         slices={name: tuple(str(row.get(name)) for row in query_table.rows) for name in task.slices},
         clusters=tuple(str(row[task.clusters]) for row in query_table.rows) if task.clusters else None,
         duplicates=len(rows) - len(merged),
@@ -129,7 +133,7 @@ def _missing_columns(task: Task, queries: Table, corpora: Sequence[tuple[Side, T
     wanted = list(task.queries.columns) + list(task.slices) + ([task.clusters] if task.clusters else [])
     wanted += [task.qrels.column] if isinstance(task.qrels, Column) else []
     wanted += [task.pool.per_query] if isinstance(task.pool, PerQuery) else []
-    wanted += [task.target_modality.column] if task.target_modality else []
+    wanted += [c.column for c in (task.target_modality, task.quartets) if c is not None]
     for columns, table in [(wanted, queries), *((side.columns, table) for side, table in corpora)]:
         for column in dict.fromkeys(columns):
             if column not in table.columns:
@@ -293,6 +297,24 @@ def _positives_in_pool(qrels: Ragged, pools: Ragged | None, queries: Sequence[It
         lost = set(qrels[number].tolist()) - set(pools[number].tolist())
         if lost:
             findings.append(f"query {query.id!r}: {len(lost)} of its positives are not in its pool")
+
+
+def _whole_quartets(task: Task, table: Table, qrels: Ragged, pools: Ragged | None, findings: list[str]) -> None:
+    """A quartet is two queries that share a pool of two candidates, one of them positive for each, not the same."""
+    if task.quartets is None or pools is None:
+        return
+    members: dict[str, list[int]] = {}
+    for number, row in enumerate(table.rows):
+        members.setdefault(str(row[task.quartets.column]), []).append(number)
+    for name, rows in members.items():
+        shared = {tuple(pools[n].tolist()) for n in rows}
+        positives = {tuple(qrels[n].tolist()) for n in rows}
+        if len(rows) != 2 or len(shared) != 1 or len(next(iter(shared))) != 2 or {len(p) for p in positives} != {1}:
+            findings.append(
+                f"{table.where(rows[0])}: quartet {name!r} is not two queries with one pool of two candidates"
+            )
+        elif len(positives) != 2:
+            findings.append(f"{table.where(rows[0])}: both queries of quartet {name!r} have the same positive")
 
 
 def _excluded(task: Task, queries: Sequence[Item], candidates: Sequence[Item], qrels: Ragged) -> Ragged:

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 
 WITH_CUTOFF = ("hit", "recall", "precision", "map", "ndcg", "ndcg_exp", "modality")
-WITHOUT_CUTOFF = ("mrr", "median_rank")
+QUARTET = ("text_score", "image_score", "group_score", "pairwise")
+WITHOUT_CUTOFF = ("mrr", "median_rank", *QUARTET)
 LOWER_IS_BETTER = frozenset({"median_rank"})
 
 
@@ -24,6 +25,11 @@ class Measure:
 
     def __str__(self) -> str:
         return self.name if self.k is None else f"{self.name}@{self.k}"
+
+    @property
+    def of_quartets(self) -> bool:
+        """Whether it is measured over two queries and their two candidates together."""
+        return self.name in QUARTET
 
     @property
     def lower_is_better(self) -> bool:

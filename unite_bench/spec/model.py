@@ -153,6 +153,9 @@ class Task(Strict):
     duplicates: Literal["merge", "keep"] = "merge"
     exclude_self: bool = False
     target_modality: Column | None = None
+    quartets: Column | None = Field(
+        default=None, description="column of the queries: two rows with one value are a quartet"
+    )
     slices: list[str] = []
     clusters: str | None = None
     trained_on: list[str] = Field(default=[], description="training sets that make a model in-domain here")
@@ -174,6 +177,10 @@ class Task(Strict):
         needs_target = any(m.startswith("modality@") for m in self.metrics)
         if needs_target and self.target_modality is None:
             raise ValueError("modality@k needs target_modality: {column: ...}")
+        if any(m.of_quartets for m in self.measures) != (self.quartets is not None):
+            raise ValueError("quartets: {column: ...} goes with text_score, image_score, group_score, pairwise")
+        if self.quartets is not None and not isinstance(self.pool, PerQuery):
+            raise ValueError("quartets need pool: {per-query: ...} with the two candidates of the quartet")
         for side in (self.queries, *self.corpora):
             if side.source is None and self.source is None:
                 raise ValueError("no source: give one for the task or one for each side")
