@@ -104,13 +104,16 @@ class ClipProgram(Protocol):
 class FramePolicy:
     """Which frames of a clip are shown, and at how many pixels each. Part of a task, never of a model.
 
-    `frames` of them spread uniformly (centres of equal spans), or one every 1/`fps` seconds up to `max_frames`.
+    `frames` of them spread uniformly (centres of equal spans), or one every 1/`fps` seconds up to `max_frames`. With
+    `order` "shuffled" they are shown in a random order that follows from the clip's content: a control, which tells
+    what a score owes to time.
     """
 
     frames: int | None = 8
     fps: float | None = None
     max_frames: int = 64
     pixels: int | None = None
+    order: Literal["shown", "shuffled"] = "shown"
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,17 @@ def choose(part: Video) -> tuple[int, ...]:
     )
     if span.size == 0:
         raise MediaError(f"{part.medium.name}: no frame between {part.start} s and {part.end} s")
-    return tuple(int(i) for i in span[_positions(times[span], part.policy)])
+    chosen = span[_positions(times[span], part.policy)]
+    if part.policy.order == "shuffled":
+        chosen = _shuffled(chosen, part.source_digest)
+    return tuple(int(i) for i in chosen)
 
 
 def frames(part: Video) -> Clip:
-    """Decode exactly the frames in `part.indices` (chosen by the policy if None), scaled to the pixel budget."""
+    """Decode exactly the frames in `part.indices` (chosen by the policy if None), scaled to the pixel budget.
+
+    The times are ascending whatever the order of the frames: a shuffled clip does not give itself away by them.
+    """
     indices = part.indices if part.indices is not None else choose(part)
     medium = part.medium
     if isinstance(medium, ClipProgram):
@@ -104,7 +110,7 @@ def frames(part: Video) -> Clip:
     else:
         times = frame_times(medium)
         shown = _decode(medium, indices, times)
-    return Clip(np.stack([_within(frame, part.policy.pixels) for frame in shown]), times[list(indices)])
+    return Clip(np.stack([_within(frame, part.policy.pixels) for frame in shown]), np.sort(times[list(indices)]))
 
 
 def check(item: Item) -> None:
@@ -127,6 +133,16 @@ def _positions(times: npt.NDArray[np.float64], policy: FramePolicy) -> npt.NDArr
     if at.size > limit:
         at = at[((np.arange(limit) + 0.5) * at.size / limit).astype(np.int64)]
     return at.astype(np.int64)
+
+
+def _shuffled(indices: npt.NDArray[np.int64], digest: str) -> npt.NDArray[np.int64]:
+    """An order other than the shown one (where there is more than one frame), drawn from the clip's digest."""
+    random = np.random.default_rng(int(digest[:32], 16))
+    while indices.size > 1:
+        order = random.permutation(indices.size)
+        if (order != np.arange(indices.size)).any():
+            return np.asarray(indices[order])
+    return indices
 
 
 class _Hidden:

@@ -105,6 +105,16 @@ def test_a_clip_with_fewer_frames_gives_each_once(tmp_path: Path) -> None:
     assert media.choose(Video(clip(tmp_path / "one.mp4", 1), policy=FramePolicy(frames=8))) == (0,)
 
 
+def test_shuffled_frames_are_the_same_frames_in_another_order(tmp_path: Path) -> None:
+    medium = clip(tmp_path / "a.mp4", 20)
+    shown = Video(medium, policy=FramePolicy(frames=8))
+    shuffled = Video(medium, policy=FramePolicy(frames=8, order="shuffled"))
+    assert sorted(media.choose(shuffled)) == list(media.choose(shown)) != list(media.choose(shuffled))
+    assert media.choose(shuffled) == media.choose(shuffled)
+    assert media.frames(shuffled).times.tolist() == media.frames(shown).times.tolist()
+    assert media.resolve(Item((shuffled,))).digest != media.resolve(Item((shown,))).digest
+
+
 def test_the_pixel_budget_scales_frames_down(tmp_path: Path) -> None:
     part = Video(clip(tmp_path / "a.mp4", 3), policy=FramePolicy(frames=1, pixels=768))
     assert media.frames(part).pixels.shape == (1, 24, 32, 3)

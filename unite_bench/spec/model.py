@@ -80,6 +80,7 @@ class Side(Strict):
     sampling: Literal["uniform"] | None = None
     fps: float | None = Field(default=None, gt=0, strict=False)
     max_frames: int | None = Field(default=None, gt=0)
+    order: Literal["shown", "shuffled"] | None = Field(default=None, description="shuffled frames are a control")
     pixels: int | None = Field(default=None, gt=0, description="pixel budget of one frame, width x height")
 
     @model_validator(mode="after")
@@ -91,7 +92,9 @@ class Side(Strict):
         if not given:
             raise ValueError("name the column of at least one part: text, image or video")
         frame_keys = [
-            k for k in ("frames", "fps", "sampling", "max_frames", "pixels", "start", "end") if getattr(self, k)
+            k
+            for k in ("frames", "fps", "sampling", "max_frames", "pixels", "order", "start", "end")
+            if getattr(self, k)
         ]
         if frame_keys and "video" not in given:
             raise ValueError(f"{', '.join(frame_keys)} given, but this side has no video")
@@ -101,9 +104,10 @@ class Side(Strict):
 
     @property
     def frame_policy(self) -> FramePolicy:
+        order = self.order or "shown"
         if self.fps is not None:
-            return FramePolicy(frames=None, fps=self.fps, max_frames=self.max_frames or 64, pixels=self.pixels)
-        return FramePolicy(frames=self.frames or 8, pixels=self.pixels)
+            return FramePolicy(None, self.fps, self.max_frames or 64, self.pixels, order)
+        return FramePolicy(frames=self.frames or 8, pixels=self.pixels, order=order)
 
     @property
     def columns(self) -> tuple[str, ...]:
