@@ -105,6 +105,6 @@ def _rank(embedder: Embedder, data: TaskData, asked: Encoded, held: Encoded) -> 
     queries = np.where(has_query[:, None], asked.vectors, np.float32(1.0))  # a failed query has no positives left
     similarity = embedder.card.similarity
     counts = replace(count(queries, candidates, qrels, pools, excluded, similarity), judged=data.qrels)
-    places, scores = first(queries, candidates, SHOWN, pools, similarity)
+    places, scores = first(queries, candidates, SHOWN, pools, excluded, similarity)
     places = np.where((places >= 0) & has_query[:, None], np.flatnonzero(has_candidate)[places], -1)
-    return Ranked(counts, places, scores, queries, candidates, has_candidate, has_query, pools, similarity)
+    return Ranked(counts, places, scores, queries, candidates, has_candidate, has_query, pools, excluded, similarity)

@@ -14,7 +14,7 @@ from unite_bench.metrics.quartets import QUARTET_CHANCE, quartet_values
 from unite_bench.ragged import Ragged
 from unite_bench.rank.counts import Counts, if_all_tied
 from unite_bench.rank.grid import Similarity
-from unite_bench.rank.top import share_within
+from unite_bench.rank.top import pool_mask, share_within
 from unite_bench.sources.build import TaskData
 from unite_bench.spec.measures import Measure
 from unite_bench.spec.model import Task
@@ -38,6 +38,7 @@ class Ranked:
     held: npt.NDArray[np.bool_]
     asked: npt.NDArray[np.bool_]
     pools: Ragged | None
+    excluded: Ragged
     similarity: Similarity
 
 
@@ -66,11 +67,10 @@ def _one(m: Measure, data: TaskData, ranked: Ranked) -> Measured:
         level = np.full(values.size, QUARTET_CHANCE[m.name])
     elif m.name == "modality":
         wanted = wanted_form(data)[:, ranked.held]
-        values = (
-            share_within(ranked.queries, ranked.candidates, wanted, m.k or 1, ranked.pools, ranked.similarity)
-            * ranked.asked
-        )
-        level = wanted.mean(axis=1) * min(m.k or 1, wanted.shape[1]) / (m.k or 1)
+        lists = (ranked.pools, ranked.excluded)
+        shares = share_within(ranked.queries, ranked.candidates, wanted, m.k or 1, *lists, ranked.similarity)
+        values = shares * ranked.asked
+        level = _form_by_chance(data, m.k or 1)
     else:
         values = per_query(m, ranked.counts)
         level = per_query(m, if_all_tied(data.qrels, _pool_sizes(data)))
@@ -83,6 +83,13 @@ def wanted_form(data: TaskData) -> npt.NDArray[np.bool_]:
     assert data.target_modality is not None  # the schema demands it for modality@k
     forms = np.array([candidate.modality for candidate in data.candidates])
     return np.asarray(np.array(data.target_modality)[:, None] == forms[None, :])
+
+
+def _form_by_chance(data: TaskData, k: int) -> Doubles:
+    """Expected share of the wanted form among the first k of a random order of each query's pool, (queries,)."""
+    inside = pool_mask(slice(0, len(data.queries)), len(data.candidates), data.pools, data.excluded)
+    sizes = inside.sum(axis=1)
+    return np.asarray((inside & wanted_form(data)).sum(axis=1) / sizes * np.minimum(k, sizes) / k)
 
 
 def _pool_sizes(data: TaskData) -> npt.NDArray[np.int64]:

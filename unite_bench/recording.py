@@ -35,7 +35,7 @@ def record(
         "unite_bench": __version__,
         "task": _task(task, data),
         "data": _data(data),
-        "embedder": describe_embedder(encoder, settings.dtype),
+        "embedder": describe_embedder(encoder, settings),
         "contamination": contamination(embedder, task),
         "protocol": _protocol(embedder, task, settings, data),
         "counts": {
@@ -60,7 +60,7 @@ def record(
     }
 
 
-def describe_embedder(encoder: Encoder, dtype: str) -> dict[str, Any]:
+def describe_embedder(encoder: Encoder, settings: Settings) -> dict[str, Any]:
     """The card and the fingerprint as plain data."""
     card = encoder.embedder.card
     return {
@@ -76,7 +76,8 @@ def describe_embedder(encoder: Encoder, dtype: str) -> dict[str, Any]:
         "role_matters": card.role_matters,
         "instruction_matters": card.instruction_matters,
         "arguments": dict(encoder.embedder.arguments),
-        "dtype": dtype,
+        "dtype": settings.dtype,
+        "device": settings.device.split(":")[0],
         "training_sets": None if card.training_sets is None else sorted(card.training_sets),
     }
 
@@ -91,16 +92,20 @@ def contamination(embedder: Embedder, task: Task) -> str:
 def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
     """One row a query: counts of its positives, every measure, the first candidates with their exact scores."""
     counts = ranked.counts
+    held = np.flatnonzero(ranked.held)
     out = []
     for n, query in enumerate(data.queries):
         pairs = slice(int(counts.qrels.starts[n]), int(counts.qrels.starts[n + 1]))
+        ranked_positives = counts.qrels[n]
         places = ranked.places[n]
         shown = places[places >= 0]
         out.append(
             {
                 "query": query.id,
                 "encoded": bool(ranked.asked[n]),
-                "positives": [data.candidates[i].id for i in data.qrels[n]],
+                "positives": [data.candidates[held[i]].id for i in ranked_positives],
+                "grades": counts.qrels.values_of(n).tolist(),
+                "lost_positives": len(data.qrels[n]) - len(ranked_positives),
                 "above": counts.above[pairs].tolist(),
                 "tied": counts.tied[pairs].tolist(),
                 "pool": int(counts.pool[n]),
@@ -144,6 +149,7 @@ def _protocol(embedder: Embedder, task: Task, settings: Settings, data: TaskData
     limit = embedder.card.max_frames
     return {
         "digest": settings.digest(task.protocol_digest),
+        "task": task.protocol_digest[:12],
         "instructions": settings.instructions,
         "instruction_text": sorted({q.instruction for q in data.queries if q.instruction})[:20],
         "frames": settings.frames,

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from unite_bench.embedders.base import Embedder
-from unite_bench.errors import ModelError, UsageError
+from unite_bench.errors import ModelError, UniteBenchError, UsageError
+from unite_bench.items import content_digest
 
 GROUP = "unite_bench.embedders"
 BASELINES = {
@@ -61,6 +62,7 @@ def _target(point: EntryPoint) -> Any:
 
 
 def _module(name: str, spec: str) -> ModuleType:
+    _importable(Path())
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -68,18 +70,25 @@ def _module(name: str, spec: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file under its own name, so that an embedder in it can be pickled within this process."""
+    """Import a file under a name that no other file has; modules beside it can be imported by it."""
     if not path.is_file():
         raise UsageError(f"embedder file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"unite_bench_model_{content_digest(str(path.resolve()))[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a .py file always has a loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
+    sys.modules[name] = module
+    _importable(path.parent)
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise ModelError(f"{path}: cannot be loaded: {error}") from error
+    except Exception as error:  # the plugin boundary: a stranger's module may raise anything
+        raise ModelError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
     return module
+
+
+def _importable(folder: Path) -> None:
+    if str(folder.resolve()) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
 
 
 def _class_in(module: ModuleType, name: str, place: str) -> Any:
@@ -102,8 +111,10 @@ def _class_in(module: ModuleType, name: str, place: str) -> Any:
 def _construct(cls: Any, spec: str, argument: str) -> Embedder:
     try:
         embedder = cls(argument) if argument else cls()
-    except TypeError as error:
-        raise UsageError(f"embedder {spec!r}: {error}") from error
+    except UniteBenchError:
+        raise
+    except Exception as error:  # the plugin boundary again
+        raise UsageError(f"embedder {spec!r}: {type(error).__name__}: {error}") from error
     if not isinstance(embedder, Embedder):
         raise ModelError(f"embedder {spec!r}: {cls!r} is not a subclass of unite_bench.Embedder")
     if not hasattr(embedder, "card"):

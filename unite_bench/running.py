@@ -10,7 +10,7 @@ from typing import Literal
 from unite_bench import recording, results
 from unite_bench.embedders.base import Embedder
 from unite_bench.encode.run import Encoder, Progress
-from unite_bench.errors import UniteBenchError
+from unite_bench.errors import UniteBenchError, UsageError
 from unite_bench.evaluation import evaluate
 from unite_bench.protocol import Settings
 from unite_bench.results import Result
@@ -44,8 +44,12 @@ def run(
     the harness itself is not caught.
     """
     settings = settings or Settings()
-    encoder = Encoder(embedder, store, settings.device, settings.dtype)
-    encoder.store.describe(recording.describe_embedder(encoder, settings.dtype))
+    try:
+        results_root.mkdir(parents=True, exist_ok=True)
+        encoder = Encoder(embedder, store, settings.device, settings.dtype)
+        encoder.store.describe(recording.describe_embedder(encoder, settings))
+    except OSError as error:
+        raise UsageError(f"cannot write to the folder for results or vectors: {error}") from error
     for task in tasks:
         wanted = _declared(task)
         if wanted - embedder.card.modalities:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,10 +19,14 @@ from hypothesis import strategies as st
 
 from unite_bench.metrics.measures import per_query
 from unite_bench.ragged import Ragged
+from unite_bench.rank import counts as counting
 from unite_bench.rank.counts import Counts, count, if_all_tied
-from unite_bench.rank.grid import on_grid, scales
+from unite_bench.rank.grid import Similarity, on_grid, scales
+from unite_bench.rank.top import first, share_within
 from unite_bench.spec.measures import parse_measure
 
+# SHA-256 of the counts in test_thread_count_changes_no_bit
+COUNTS_OF_400_BY_3000 = "cdf785fc1a7f928a1b57595552cdcff0dee52921c7560f22cb2570ae90d38e58"
 MEASURES = ["hit@1", "hit@3", "recall@2", "precision@3", "precision@9", "mrr", "map@3", "map@9", "ndcg@3", "ndcg_exp@4"]
 
 
@@ -169,6 +176,79 @@ def test_counts_equal_integer_arithmetic_for_every_block_size(
     np.testing.assert_array_equal(stacked(found), slow_counts(queries, candidates, qrels, pools))
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_counts_and_first_equal_a_whole_float64_product(
+    similarity: Similarity, exclude: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus large enough for the sparse path and every chunk's edge, among them copies and near-copies."""
+    monkeypatch.setattr(counting, "PAIR_CHUNK", 37)
+    monkeypatch.setattr(counting, "GATHER_CHUNK", 101)
+    rng = np.random.default_rng(7)
+    candidates = (rng.standard_normal((3000, 24)) * rng.lognormal(size=(3000, 1))).astype(np.float32)
+    candidates[2000:2600] = candidates[:600]
+    candidates[2600:] = candidates[600:1000] + 1e-7
+    queries = (candidates[rng.integers(3000, size=90)] + 0.3 * rng.standard_normal((90, 24))).astype(np.float32)
+    qrels = Ragged.of([rng.choice(3000, size=int(rng.integers(0, 6)), replace=False) for _ in range(90)])
+    excluded = Ragged.of([sorted(set(range(50)) - set(qrels[q].tolist())) for q in range(90)]) if exclude else None
+    grids = [on_grid(queries, scales(queries, "cosine")), on_grid(candidates, scales(candidates, similarity))]
+    scores = grids[0] @ grids[1].T
+    if excluded is not None:
+        for q in range(90):
+            scores[q, excluded[q]] = -np.inf
+    own = scores[qrels.rows, qrels.indices][:, None]
+    for block in (257, 4096):
+        found = count(queries, candidates, qrels, excluded=excluded, similarity=similarity, candidate_block=block)
+        np.testing.assert_array_equal(found.above, (scores[qrels.rows] > own).sum(axis=1))
+        np.testing.assert_array_equal(found.tied, (scores[qrels.rows] == own).sum(axis=1))
+        places, best = first(queries, candidates, 10, None, excluded, similarity, candidate_block=block)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        np.testing.assert_array_equal(places, order)
+        np.testing.assert_array_equal(best, np.take_along_axis(scores, order, axis=1))
+
+
+def test_counts_and_first_of_a_collapsed_corpus() -> None:
+    """The dense path: everything is tied."""
+    ones = np.ones((5500, 8), dtype=np.float32)
+    found = count(ones[:3], ones, Ragged.of([[5], [5499], [0]]))
+    assert (found.above.tolist(), found.tied.tolist()) == ([0, 0, 0], [5500, 5500, 5500])
+    assert first(ones[:3], ones, 4)[0].tolist() == [[0, 1, 2, 3]] * 3
+
+
+@given(corpus=corpora(), k=st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_first_within_lists(corpus: tuple[np.ndarray, np.ndarray, Ragged, Ragged | None], k: int) -> None:
+    queries, candidates, qrels, pools = corpus
+    scores = on_grid(queries, scales(queries, "cosine")) @ on_grid(candidates, scales(candidates, "cosine")).T
+    places, _ = first(queries, candidates, k, pools, excluded=qrels)
+    for q in range(len(queries)):
+        allowed = set(range(len(candidates)) if pools is None else pools[q].tolist()) - set(qrels[q].tolist())
+        best = sorted(allowed, key=lambda c: (-scores[q, c], c))[:k]
+        assert [p for p in places[q].tolist() if p >= 0] == best
+
+
+def test_row_sums_do_not_overflow() -> None:
+    mask = np.ones((2, 9001), dtype=bool)
+    mask[1, ::2] = False
+    assert counting._row_sums(mask).tolist() == [9001, 4500]
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_thread_count_changes_no_bit(threads: str) -> None:
+    """Counts of 400 x 3,000 random vectors in a process with one and with two threads of BLAS."""
+    code = (
+        "import hashlib, numpy as np\n"
+        "from unite_bench.rank.counts import count\nfrom unite_bench.ragged import Ragged\n"
+        "r = np.random.default_rng(0)\n"
+        "q, c = (r.standard_normal((n, 300)).astype(np.float32) for n in (400, 3000))\n"
+        "f = count(q, c, Ragged.of([[int(i)] for i in r.integers(3000, size=400)]))\n"
+        "print(hashlib.sha256(f.above.tobytes() + f.tied.tobytes()).hexdigest())"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == COUNTS_OF_400_BY_3000
+
+
 @given(corpus=corpora(), seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_order_of_corpus_and_queries_changes_no_bit_of_any_measure(
@@ -208,6 +288,28 @@ def test_excluded_candidates_count_neither_above_nor_tied() -> None:
     without = count(query, vectors, Ragged.of([[2]]), excluded=Ragged.of([[0]]))
     assert (all_in.above[0], all_in.tied[0], all_in.pool[0]) == (2, 2, 4)
     assert (without.above[0], without.tied[0], without.pool[0]) == (1, 2, 3)
+
+
+def test_share_of_a_form_counts_only_the_pool() -> None:
+    candidates = np.eye(4, dtype=np.float32)
+    wanted = np.array([[True, True, False, True]])
+    query = candidates[:1]
+    assert share_within(query, candidates, wanted, 1)[0] == 1.0
+    assert share_within(query, candidates, wanted, 2)[0] == pytest.approx((1 + 2 / 3) / 2)
+    assert share_within(query, candidates, wanted, 3, pools=Ragged.of([[1]]))[0] == pytest.approx(1 / 3)
+    assert share_within(query, candidates, wanted, 1, excluded=Ragged.of([[0]]))[0] == pytest.approx(2 / 3)
+
+
+def test_short_candidates_keep_their_ranks_under_dot_product() -> None:
+    rng = np.random.default_rng(1)
+    queries, candidates = (
+        rng.standard_normal((5, 8)).astype(np.float32),
+        rng.standard_normal((60, 8)).astype(np.float32),
+    )
+    qrels = Ragged.of([[n] for n in range(5)])
+    plain = count(queries, candidates, qrels, similarity="dot").above
+    tiny = count(queries, candidates * np.float32(2.0**-20), qrels, similarity="dot").above
+    np.testing.assert_array_equal(plain, tiny)
 
 
 def test_dot_product_keeps_lengths_and_cosine_drops_them() -> None:

@@ -192,6 +192,73 @@ def test_arguments_dtype_and_wrapping_change_the_fingerprint() -> None:
     assert len(prints | {fingerprint(fused, "float32"), fingerprint(fused.inner, "float32")}) == 6
 
 
+class Holder(Lengths):
+    def __init__(self, held: object) -> None:
+        super().__init__()
+        self.held = held
+
+
+def test_arguments_that_cannot_be_told_apart_are_never_taken_for_equal(tmp_path: Path) -> None:
+    """Arrays and modules print alike whatever they hold; a path stands for its content."""
+    first, second = np.zeros(10_000), np.zeros(10_000)
+    second[5_000] = 1.0
+    models = [Holder(first), Holder(second), Holder(first)]
+    assert len({fingerprint(model, "float32") for model in models}) == 3
+    assert fingerprint(models[0], "float32") == fingerprint(models[0], "float32")
+    (tmp_path / "w.bin").write_bytes(b"1")
+    holder = Holder(tmp_path / "w.bin")
+    before = fingerprint(holder, "float32")
+    (tmp_path / "w.bin").write_bytes(b"22")
+    assert fingerprint(holder, "float32") != before
+    assert fingerprint(Holder(["a", 1, None]), "float32") == fingerprint(Holder(["a", 1, None]), "float32")
+
+
+def test_a_fused_embedder_has_one_fingerprint_in_every_process() -> None:
+    code = (
+        "from unite_bench.registry import load_embedder as load\n"
+        "from unite_bench.embedders.fusion import FusedEmbedder\n"
+        "from unite_bench.encode.fingerprint import fingerprint; print(fingerprint(FusedEmbedder(load('pixels')), 'float32'))"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_model_files_of_one_name_and_base_classes_are_told_apart(tmp_path: Path) -> None:
+    for folder, scale in (("v1", "1.0"), ("v2", "2.0")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.py").write_text(
+            ADAPTER.replace("from helper import scale", f"scale = {scale}").replace("    def weights", "    def unused")
+        )
+    one, two = (load_embedder(str(tmp_path / folder / "model.py")) for folder in ("v1", "v2"))
+    assert fingerprint(one, "float32") != fingerprint(two, "float32")
+
+    class Derived(type(one)):  # type: ignore[misc]
+        pass
+
+    class OtherDerived(type(two)):  # type: ignore[misc]
+        pass
+
+    assert fingerprint(Derived(), "float32") != fingerprint(OtherDerived(), "float32")
+
+
+def test_a_model_that_cannot_be_set_up_is_a_model_error(tmp_path: Path) -> None:
+    class Broken(Lengths):
+        def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
+            raise OSError("no such weights")
+
+    with pytest.raises(ModelError, match="lengths could not be set up: OSError: no such weights"):
+        Encoder(Broken(), tmp_path).encode(texts("a"), "query")
+
+
+def test_vectors_of_extreme_length_are_refused(tmp_path: Path) -> None:
+    class Extreme(Lengths):
+        def embed(self, items: Sequence[Item], role: Role) -> np.ndarray:
+            return np.full((len(items), 2), 1e-39, dtype=np.float32)
+
+    with pytest.raises(ItemFailed, match=r"a vector of length 1\.4"):
+        Encoder(Extreme(), tmp_path).encode(texts("a"), "query")
+
+
 def test_two_processes_may_write_the_same_store(tmp_path: Path) -> None:
     one, two = Store(tmp_path, "f"), Store(tmp_path, "f")
     keys = [f"{n:064x}" for n in range(4)]

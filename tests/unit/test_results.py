@@ -145,6 +145,14 @@ def test_tables_mark_place_and_omit_honestly(task: Task) -> None:
     assert raw.rows[-1].name == "chance"
 
 
+def test_results_under_other_instructions_or_data_never_share_a_column(task: Task) -> None:
+    suite = Suite(name="zoo", tasks=["animals"])
+    base = evaluate(HashedTextEmbedder(), task)
+    bare = named(evaluate(HashedTextEmbedder(), task, Settings(instructions="none")), "other", 0.5)
+    with pytest.raises(DataError, match="cannot stand in one column"):
+        by_group(suite, [task], [base, bare])
+
+
 def test_conflicting_and_partial_results_are_not_tabled(task: Task) -> None:
     base = evaluate(HashedTextEmbedder(), task)
     suite = Suite(name="zoo", tasks=["animals"])

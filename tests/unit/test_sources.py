@@ -113,6 +113,50 @@ def test_exclude_self_drops_the_query_from_its_pool(tmp_path: Path) -> None:
     assert data.excluded[1].size == 0
 
 
+def test_exclude_self_within_a_pool_takes_out_only_its_members(tmp_path: Path) -> None:
+    """The query's twin lies outside its pool: the pool keeps its size, and chance is that of two candidates."""
+    from unite_bench.embedders.baselines import ConstantEmbedder
+    from unite_bench.evaluation import evaluate
+
+    rows(
+        tmp_path,
+        {"id": "a", "q": "x", "c": "y", "p": "a", "pool": ["a", "c"]},
+        {"id": "b", "q": "z", "c": "x", "p": "a", "pool": ["a", "b"]},
+        {"id": "c", "q": "w", "c": "v", "p": "c", "pool": ["a", "c"]},
+    )
+    task = TEXT_TASK.replace("qrels: by-row", "qrels: {column: p}\nexclude_self: true\npool: {per-query: pool}")
+    result = evaluate(ConstantEmbedder(), parse_task(task, "mine.yaml", tmp_path))
+    assert [row["pool"] for row in result.rows] == [2, 2, 2]
+    assert result["hit@1"] == result.record["measures"]["hit@1"]["chance"] == 0.5
+
+
+def test_the_first_candidates_leave_out_what_is_excluded(tmp_path: Path) -> None:
+    from unite_bench.embedders.hashed_text import HashedTextEmbedder
+    from unite_bench.evaluation import evaluate
+
+    rows(tmp_path, {"id": "a", "q": "red fox", "c": "fox"}, {"id": "b", "q": "sea", "c": "red fox"})
+    task = parse_task(TEXT_TASK + "exclude_self: true\n", "mine.yaml", tmp_path)
+    assert evaluate(HashedTextEmbedder(), task).rows[0]["first"] == ["a"]
+
+
+def test_the_digest_covers_clusters_slices_and_target_forms(tmp_path: Path) -> None:
+    task = TEXT_TASK + "clusters: k\nslices: [s]\n"
+    digests = set()
+    for k, s in (("1", "1"), ("2", "1"), ("1", "2")):
+        rows(
+            tmp_path,
+            {"id": "a", "q": "q", "c": "c", "k": k, "s": s},
+            {"id": "b", "q": "r", "c": "d", "k": "1", "s": "1"},
+        )
+        digests.add(built(tmp_path, task).digest)
+    assert len(digests) == 3
+
+
+def test_a_limit_forgets_broken_queries_beyond_it(tmp_path: Path) -> None:
+    rows(tmp_path, *({"id": str(n), "q": "" if n > 3 else f"q{n}", "c": f"c{n}"} for n in range(6)))
+    assert built(tmp_path, skip_broken=True).head(3).broken == {}
+
+
 def test_a_union_of_corpora_and_rows_of_mixed_modality(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "red.png")
     rows(tmp_path, {"id": "q", "q": "red", "p": ["i", "m"], "want": "image"})
@@ -148,6 +192,9 @@ primary: hit@1
         ({"id": "a", "q": "", "c": "x"}, "rows.jsonl:2: column 'q': expected a text that is not empty, found ''"),
         ({"id": "0", "q": "q", "c": "x"}, "rows.jsonl:2: id '0' stands a second time"),
         ({"id": "a", "q": "q", "c": None}, "rows.jsonl:2: column 'c': expected a text"),
+        ({"q": "q", "c": "x"}, "rows.jsonl:2: column 'id' is empty in this row"),
+        ({"id": None, "q": "q", "c": "x"}, "rows.jsonl:2: column 'id' is empty in this row"),
+        ({"id": "a", "q": "\ud83d", "c": "x"}, "rows.jsonl:2: column 'q': the text is not valid Unicode"),
     ],
 )
 def test_a_bad_row_is_named_with_file_and_line(tmp_path: Path, entry: dict[str, object], expected: str) -> None:
@@ -165,6 +212,10 @@ def test_missing_column_qrels_to_nowhere_and_no_positive(tmp_path: Path) -> None
     assert "no column 'qq'; did you mean 'q'?" in fault(tmp_path, TEXT_TASK.replace("text: q", "text: qq"))
     nowhere = fault(tmp_path, TEXT_TASK.replace("by-row", "{column: p}"))
     assert "rows.jsonl:1: qrels point at candidate 'zz', which does not exist" in nowhere
+    rows(tmp_path, {"id": "a", "q": "q", "c": "c", "p": {"a": float("inf")}, "none": []})
+    assert "rows.jsonl:1: grade inf is not a finite number" in fault(
+        tmp_path, TEXT_TASK.replace("by-row", "{column: p}")
+    )
     assert "has no positive" in fault(tmp_path, TEXT_TASK.replace("by-row", "{column: none}"))
 
 
@@ -179,6 +230,10 @@ def test_a_positive_outside_its_pool_is_an_error(tmp_path: Path) -> None:
         ("rows.jsonl", "{not json}\n", "rows.jsonl:1: not JSON"),
         ("rows.jsonl", "[1]\n", "rows.jsonl:1: expected an object"),
         ("rows.csv", "id,q,c\na,b\n", "rows.csv:2: the row has more or fewer cells"),
+        ("rows.csv", "id,q,c\na,b,c,d\n", "rows.csv:2: the row has more or fewer cells"),
+        ("rows.csv", ",id,q,c\n0,a,b,c\n", "rows.csv:1: every column needs a name of its own"),
+        ("rows.csv", "id,q,q,c\na,b,b,c\n", "rows.csv:1: every column needs a name of its own"),
+        ("rows.csv", "id,q,c\n", "rows.csv: has no rows"),
         ("rows.parquet", "no parquet", "cannot be read as Parquet"),
     ],
 )

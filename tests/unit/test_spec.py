@@ -55,6 +55,11 @@ def test_a_good_task_is_read() -> None:
         ("granularity: coarse\n", "", "key 'granularity' is missing"),
         ("version: 1", "version: 1\nversion: 2", ":3:1: key 'version' stands here a second time"),
         ("version: 1", "version: [", "not YAML"),
+        ("version: 1", "version: !foo 1", "not YAML"),
+        ("version: 1", "version: 1\nnotes: 2020-02-31", "a value cannot be read"),
+        ("version: 1", "version: 1\nnotes: {[a]: 1}", "a key must be a plain word"),
+        ("version: 1", "version: 1\nslices: &a [*a]", "an alias that contains itself"),
+        ("hit@1, mrr]\nprimary: hit@1", "median_rank]\nprimary: median_rank", "is better when lower"),
         ("image: photo}", "image: photo, frames: 8}", "frames given, but this side has no video"),
     ],
 )

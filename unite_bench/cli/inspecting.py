@@ -80,7 +80,7 @@ def _described(item: Item) -> list[str]:
 
 @app.command()
 def validate(
-    tasks: Annotated[list[str], typer.Argument(help="task files or names; suites with --suite")],
+    tasks: Annotated[list[str], typer.Argument(help="task files or names")],
     media: Annotated[bool, typer.Option("--media", help="decode every picture and clip as well")] = False,
 ) -> None:
     """Check task files and their data: schema, columns, ids, judgements, media. Every finding at once."""

@@ -21,6 +21,12 @@ class Instructions(StrEnum):
     NONE = "none"
 
 
+class Dtype(StrEnum):
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 class OnError(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
@@ -37,25 +43,29 @@ def run(
     on_error: Annotated[OnError, typer.Option(help="stop at, or count, items that cannot be encoded")] = OnError.FAIL,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N queries; marked partial")] = None,
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a task on standard output")] = False,
 ) -> None:
     """Measure one embedder and print a table of every task."""
     from unite_bench.cli.progress import Reporter
     from unite_bench.embedders.fusion import FusedEmbedder
+    from unite_bench.embedders.oracle import OracleEmbedder
+    from unite_bench.errors import UsageError
     from unite_bench.protocol import Settings
     from unite_bench.registry import load_embedder
     from unite_bench.running import run as run_tasks
 
     tasks = chosen_tasks(suite or [], task or [])
     embedder = load_embedder(model)
+    if fuse and isinstance(embedder, OracleEmbedder):
+        raise UsageError("the oracle takes every modality as it is; leave --fuse out")
     settings = Settings(
         instructions=instructions.value,
         on_error=on_error.value,
         limit=limit,
         device=device,
-        dtype=dtype,
+        dtype=dtype.value,
     )
     outcomes: list[Outcome] = []
     with Reporter(len(tasks), quiet=as_json) as reporter:

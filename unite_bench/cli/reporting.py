@@ -29,6 +29,7 @@ def leaderboard(
     format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
 ) -> None:
     """Print embedders by granularity and modality, or by task. Real data and scenes are never averaged together."""
+    from unite_bench.errors import UsageError
     from unite_bench.report.formats import FORMATS
     from unite_bench.report.leaderboard import by_group, by_task
     from unite_bench.results import committed_root, read_all
@@ -43,5 +44,10 @@ def leaderboard(
         named = [(s, [load_task(name) for name in tasks_of(s)]) for s in defaults]
     folders = [*(results or []), *([committed_root()] if committed else [])] or [Path("unite-bench-results")]
     found = list(read_all(folders))
+    if not found:
+        raise UsageError(f"no results in {', '.join(map(str, folders))}; `unite-bench run` writes them")
+    if not suite and not task:  # by default, whichever of the two there are results for
+        there = {result.record["task"]["label"] for result in found}
+        named = [(s, tasks) for s, tasks in named if any(t.label in there for t in tasks)]
     tables = [by_task(s, tasks, found, intervals) if per_task else by_group(s, tasks, found) for s, tasks in named]
     typer.echo("\n\n".join(FORMATS[format_.value](table) for table in tables))

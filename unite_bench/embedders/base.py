@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from unite_bench.items import Item, Role, modality
+from unite_bench.items import KINDS, File, Item, Role, modality
 
 if TYPE_CHECKING:
     import torch
@@ -42,28 +43,58 @@ class EmbedderCard:
     fusion: str | None = None
 
     def __post_init__(self) -> None:
+        given: object = self.modalities
+        if isinstance(given, str):
+            raise TypeError(f"modalities is a set of names, as in {{{given!r}}}, not one string")
+        unknown = {kind for name in self.modalities for kind in name.split("+")} - set(KINDS)
+        if unknown:
+            raise ValueError(
+                f"unknown modality {', '.join(sorted(unknown))}: a modality joins {', '.join(KINDS)} by '+'"
+            )
+        if self.similarity not in ("cosine", "dot"):
+            raise ValueError(f"similarity is 'cosine' or 'dot', not {self.similarity!r}")
         object.__setattr__(self, "modalities", frozenset(modality(m.split("+")) for m in self.modalities))
         if self.training_sets is not None:
             object.__setattr__(self, "training_sets", frozenset(self.training_sets))
 
 
+def _noted(value: Any, instance: str) -> str:
+    if isinstance(value, Embedder):
+        return "embedder"  # its own fingerprint is part of the wrapper's
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str | Path):
+        path = Path(value)
+        return f"{str(value)!r} {File(path).digest}" if path.is_file() else repr(str(value))
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_noted(inner, instance) for inner in value)}]"
+    return f"{type(value).__qualname__} of instance {instance}"
+
+
 class Embedder(ABC):
     """A model behind the one door. Subclasses set `card` and write `embed`; the rest is optional.
 
-    Constructors are cheap and picklable; `setup` loads weights. The constructor's arguments are noted on the instance
-    as `arguments` (name, repr) and belong to the fingerprint.
+    Constructors are cheap and picklable; `setup` loads weights. The constructor's arguments belong to the fingerprint:
+    plain values as they are, a path with the digest of its file. Anything else (an array, a module with weights) cannot
+    be told apart by looking, so vectors of such an instance are reused only by itself.
     """
 
     card: EmbedderCard
-    arguments: tuple[tuple[str, str], ...] = ()
+    _given: tuple[tuple[str, Any], ...] = ()
+    _instance: str = ""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if (args or kwargs) and cls.__init__ is object.__init__:  # else object would swallow them in silence
             raise TypeError(f"{cls.__name__}() takes no arguments")
         instance = super().__new__(cls)
-        given = [(str(n), repr(value)) for n, value in enumerate(args)]
-        instance.arguments = tuple(given + [(name, repr(value)) for name, value in sorted(kwargs.items())])
+        instance._given = (*((str(n), value) for n, value in enumerate(args)), *sorted(kwargs.items()))
+        instance._instance = uuid.uuid4().hex
         return instance
+
+    @property
+    def arguments(self) -> tuple[tuple[str, str], ...]:
+        """The constructor's arguments as (name or position, text), for the fingerprint and the record."""
+        return tuple((name, _noted(value, self._instance)) for name, value in self._given)
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
         """Load weights onto `device` in `dtype`. Called once, before the first `embed`, and not at all on a warm run."""

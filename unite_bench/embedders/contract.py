@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from unite_bench.errors import ModelError
 
+SHORTEST, LONGEST = 1e-30, 1e30  # beyond these, single precision can no longer scale a vector to length 1
+
 
 def as_vectors(output: Any, count: int, dim: int, name: str) -> npt.NDArray[np.float32]:
     """What an embedder returned as a (count, dim) float32 array. Raises ModelError if it breaks the contract."""
@@ -23,8 +25,11 @@ def as_vectors(output: Any, count: int, dim: int, name: str) -> npt.NDArray[np.f
 
 
 def faults(vectors: npt.NDArray[np.float32]) -> dict[int, str]:
-    """Rows that cannot be ranked, with the reason: not finite, or of zero length."""
+    """Rows that cannot be ranked, with the reason: not finite, of zero or of extreme length."""
     finite = np.isfinite(vectors).all(axis=1)
     zero = finite & ~vectors.any(axis=1)
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    extreme = finite & ~zero & ~((lengths > SHORTEST) & (lengths < LONGEST))
     reasons = {int(n): "the model returned a vector with NaN or infinity" for n in np.flatnonzero(~finite)}
-    return reasons | {int(n): "the model returned a zero vector, which has no direction" for n in np.flatnonzero(zero)}
+    reasons |= {int(n): "the model returned a zero vector, which has no direction" for n in np.flatnonzero(zero)}
+    return reasons | {int(n): f"the model returned a vector of length {lengths[n]:g}" for n in np.flatnonzero(extreme)}

@@ -43,14 +43,25 @@ class FusedEmbedder(Embedder):
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
         shown = [[self._shown(part) for part in self._parts(item)] for item in items]
         flat = [piece for parts in shown for pieces in parts for piece in pieces]
-        rows = iter(_unit(as_vectors(self.inner.embed(flat, role), len(flat), self.card.dim, self.inner.card.name)))
+        rows = iter(_unit(self._embed_by_modality(flat, role)))
         return _unit(np.stack([sum(_unit(sum(next(rows) for _ in pieces)) for pieces in parts) for parts in shown]))
+
+    def _embed_by_modality(self, pieces: Sequence[Item], role: Role) -> Vectors:
+        """Vectors of all pieces; the inner embedder sees one modality at a time, as it would in a plain run."""
+        out = np.empty((len(pieces), self.card.dim), dtype=np.float32)
+        for name in sorted({piece.modality for piece in pieces}):
+            rows = [n for n, piece in enumerate(pieces) if piece.modality == name]
+            found = self.inner.embed([pieces[n] for n in rows], role)
+            out[rows] = as_vectors(found, len(rows), self.card.dim, self.inner.card.name)
+        return out
 
     def _parts(self, item: Item) -> list[Item]:
         """The item itself if the inner embedder can do it, else one item a part."""
-        if item.instruction is None and item.modality in self.inner.card.modalities:
+        card = self.inner.card
+        if item.modality in card.modalities and (item.instruction is None or card.instruction_matters):
             return [item]
-        return [Item((part,)) for part in _with_instruction(item)]
+        parts = _with_instruction(item) if "text" in card.modalities else list(item.parts)
+        return [Item((part,)) for part in parts]
 
     def _shown(self, item: Item) -> list[Item]:
         """The item itself, or one item a frame if it is a clip that the inner embedder cannot take."""

@@ -27,7 +27,7 @@ class OracleEmbedder(Embedder):
         """The oracle of one task. `evaluate` calls this; no other embedder is ever told anything."""
         oracle = OracleEmbedder()
         oracle.card = replace(self.card, dim=len(candidates))
-        oracle.arguments = (("answers", content_digest(*(_name(c) for c in candidates))),)
+        oracle._given = (("answers", content_digest(*(_name(c) for c in candidates))),)
         axes = np.eye(len(candidates), dtype=np.float32)
         oracle._vectors = {(_name(c), "candidate"): axes[n] for n, c in enumerate(candidates)}
         for query, grades in judged:

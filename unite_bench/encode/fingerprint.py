@@ -28,9 +28,14 @@ def fingerprint(embedder: Embedder, dtype: str) -> str:
     parts = [card.name, card.revision, card.prompt, card.similarity, str(card.dim), card.fusion or "", dtype]
     parts += [f"{key}={value}" for key, value in sorted(embedder.arguments)]
     parts += [f"{path.name}:{_weight_digest(path)}" for path in embedder.weights()]
-    parts += source_digests(type(embedder)) + inner_digests(embedder, dtype)
+    parts += [d for cls in _own_classes(type(embedder)) for d in source_digests(cls)] + inner_digests(embedder, dtype)
     parts += [_sources((Path(inspect.getfile(module)),)) for module in (items, media)]
     return content_digest(*parts)
+
+
+def _own_classes(cls: type) -> list[type]:
+    """The class and its bases up to, and without, `Embedder`: code that may decide a vector."""
+    return [base for base in cls.__mro__ if issubclass(base, Embedder) and base is not Embedder]
 
 
 def inner_digests(embedder: Embedder, dtype: str) -> list[str]:

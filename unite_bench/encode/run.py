@@ -16,7 +16,7 @@ from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.encode.plan import plan
 from unite_bench.encode.store import Store, default_root
-from unite_bench.errors import ItemFailed, MediaError
+from unite_bench.errors import ItemFailed, MediaError, ModelError, UniteBenchError
 from unite_bench.items import Item, Role, Video, content_digest
 
 OnError = Literal["fail", "skip"]
@@ -46,7 +46,7 @@ class Encoder:
 
     def __init__(self, embedder: Embedder, root: Path | None = None, device: str = "cpu", dtype: str = "float32"):
         self.embedder = embedder
-        self.fingerprint = fingerprint(embedder, dtype)
+        self.fingerprint = content_digest(fingerprint(embedder, dtype), device.split(":")[0])
         self.store = Store(root or default_root(), self.fingerprint)
         self._setup = (device, dtype)
         self._ready = False
@@ -118,10 +118,7 @@ class Encoder:
         keys = list(shown)
         if not keys:
             return {}
-        if not self._ready:
-            self.embedder.setup(*self._setup)
-            self._ready = True
-        costs = [self.embedder.cost(shown[key]) for key in keys]
+        costs = self._prepared([shown[key] for key in keys])
         failed: dict[str, str] = {}
         done = 0
         for batch in plan(keys, [shown[key].modality for key in keys], costs):
@@ -133,6 +130,19 @@ class Encoder:
                 key, reason = next(iter(failed.items()))
                 raise ItemFailed(names[key], reason)
         return failed
+
+    def _prepared(self, items: Sequence[Item]) -> list[float]:
+        """Load the model if that was not done yet; the cost of each item."""
+        name = self.embedder.card.name
+        try:
+            if not self._ready:
+                self.embedder.setup(*self._setup)
+                self._ready = True
+            return [float(self.embedder.cost(item)) for item in items]
+        except UniteBenchError:
+            raise
+        except Exception as error:  # the plugin boundary
+            raise ModelError(f"{name} could not be set up: {type(error).__name__}: {error}") from error
 
     def _encode_batch(
         self, keys: list[str], shown: Mapping[str, Item], names: Mapping[str, str], role: Role, failed: dict[str, str]

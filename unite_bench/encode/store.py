@@ -30,8 +30,8 @@ Rows = npt.NDArray[np.floating[Any]]
 
 def default_root() -> Path:
     """`$UNITE_BENCH_STORE`, or a folder in the user's cache."""
-    if "UNITE_BENCH_STORE" in os.environ:
-        return Path(os.environ["UNITE_BENCH_STORE"])
+    if chosen := os.environ.get("UNITE_BENCH_STORE"):
+        return Path(chosen)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "unite-bench" / "vectors"
 
@@ -47,7 +47,7 @@ class Shard:
 
 
 class Store:
-    """The vectors of one embedder. Opening it reads headers and keys only."""
+    """The vectors of one embedder. Opening it maps every shard and verifies its checksum."""
 
     def __init__(self, root: Path, fingerprint: str):
         self.folder = root / fingerprint
@@ -112,6 +112,8 @@ def read_shard(path: Path) -> Shard:
     try:
         with open(path, "rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError("its header is longer than the file")
             header = json.loads(handle.read(length))
         arrays = {name: _mapped(path, 8 + length, header[name]) for name in ("keys", "starts", "rows")}
         expected = header["__metadata__"]["sha256"]
@@ -122,7 +124,10 @@ def read_shard(path: Path) -> Shard:
     return Shard(path, arrays["keys"], arrays["starts"], arrays["rows"])
 
 
-REPAIR = "`unite-bench store collect --damaged` removes damaged shards, and the next run encodes those items again"
+REPAIR = (
+    "`unite-bench store collect --damaged` (with --store, if it is not the default) removes damaged shards, and the next "
+    "run encodes those items again"
+)
 
 
 def _mapped(path: Path, base: int, entry: Mapping[str, Any]) -> Any:

@@ -56,7 +56,7 @@ def count(
     query is ranked against (None: all candidates), `excluded` takes candidates out of it (never positives).
     """
     query_scale, candidate_scale = scales(queries, "cosine"), scales(candidates, similarity)
-    scorer = _Scorer(on_grid(queries, query_scale), candidates, candidate_scale)
+    scorer = Scorer(on_grid(queries, query_scale), candidates, candidate_scale)
     scores = scorer.pairs(qrels.rows, qrels.indices)
     if pools is None:
         above, tied = _against_corpus(scorer, single(queries, query_scale), qrels, scores, candidate_block)
@@ -82,11 +82,11 @@ def pair_scores(
     queries: Vectors, candidates: Vectors, rows: Ints, columns: Ints, similarity: Similarity = "cosine"
 ) -> Doubles:
     """Exact scores of (queries[rows[i]], candidates[columns[i]])."""
-    scorer = _Scorer(on_grid(queries, scales(queries, "cosine")), candidates, scales(candidates, similarity))
+    scorer = Scorer(on_grid(queries, scales(queries, "cosine")), candidates, scales(candidates, similarity))
     return scorer.pairs(rows, columns)
 
 
-class _Scorer:
+class Scorer:
     """Exact scores of chosen pairs; candidates are put on the grid as they are needed, never all at once."""
 
     def __init__(self, queries: Doubles, candidates: Vectors, scale: Doubles):
@@ -107,7 +107,7 @@ class _Scorer:
 
 
 def _against_corpus(
-    scorer: _Scorer, queries: Singles, qrels: Ragged, scores: Doubles, candidate_block: int
+    scorer: Scorer, queries: Singles, qrels: Ragged, scores: Doubles, candidate_block: int
 ) -> tuple[Ints, Ints]:
     """How many candidates of the whole corpus score above, and the same as, each positive."""
     above = np.zeros(scores.size, dtype=np.int64)
@@ -163,7 +163,7 @@ def _row_sums(mask: npt.NDArray[np.bool_]) -> Ints:
     return np.asarray(total + mask[:, whole:].sum(axis=1, dtype=np.int64))
 
 
-def _against_lists(scorer: _Scorer, lists: Ragged, qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
+def _against_lists(scorer: Scorer, lists: Ragged, qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
     """How many entries of each query's own list score above, and the same as, each of its positives."""
     listed = scorer.pairs(lists.rows, lists.indices)
     above = np.zeros(scores.size, dtype=np.int64)

@@ -18,7 +18,7 @@ Singles = npt.NDArray[np.float32]
 STEP = 2.0**-26
 
 
-def scales(vectors: npt.NDArray[np.floating[Any]], similarity: Similarity, rows_per_block: int = 8192) -> Doubles:
+def scales(vectors: npt.NDArray[np.floating[Any]], similarity: Similarity, rows_per_block: int = 1024) -> Doubles:
     """What each row is multiplied by to lie in the unit ball, (n,) float64.
 
     Cosine: one over the row's length. Dot product: one over the smallest power of two above the longest row, the same for
@@ -27,10 +27,10 @@ def scales(vectors: npt.NDArray[np.floating[Any]], similarity: Similarity, rows_
     lengths = np.empty(len(vectors))
     for start in range(0, len(vectors), rows_per_block):
         block = np.asarray(vectors[start : start + rows_per_block], dtype=np.float64)
-        lengths[start : start + rows_per_block] = np.sqrt(np.einsum("ij,ij->i", block, block))
+        lengths[start : start + rows_per_block] = np.sqrt((block * block).sum(axis=1))
     if similarity == "cosine":
         return 1.0 / lengths
-    longest = float(lengths.max(initial=1.0))
+    longest = float(lengths.max(initial=0.0)) or 1.0
     return np.full(len(vectors), 2.0 ** -np.ceil(np.log2(longest)))
 
 

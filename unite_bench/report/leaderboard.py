@@ -81,13 +81,17 @@ def _table(caption: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
 
 
 def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[str, Result]]:
-    """Embedder to task to result. Partial results are never tabled; two results for one cell must be told apart."""
-    labels = {task.label: task.protocol_digest for task in tasks}
+    """Embedder to task to result. Partial results are never tabled, and what cannot be compared is never in one column.
+
+    Raises UsageError if there is nothing to table, DataError if two results would share a cell, or if the results of a
+    column differ in their data or protocol.
+    """
+    known = {task.label: task for task in tasks}
     held: dict[str, dict[str, Result]] = {}
+    shapes: dict[str, tuple[str, Result]] = {}
     for result in results:
-        record = result.record
-        label = record["task"]["label"]
-        if label not in labels or record["partial"]:
+        label = result.record["task"]["label"]
+        if label not in known or result.record["partial"] or known[label].primary not in result.record["measures"]:
             continue
         of = held.setdefault(result.embedder, {})
         if label in of and of[label].identity != result.identity:
@@ -95,10 +99,23 @@ def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[
                 f"{result.embedder} has two different results for {label} (other weights, data or protocol): "
                 f"{of[label].identity} and {result.identity}; keep one of them in the folder"
             )
+        shape = f"data {result.record['data']['digest'][:12]}, protocol {_compared(result)}"
+        first_shape, first = shapes.setdefault(label, (shape, result))
+        if shape != first_shape:
+            raise DataError(
+                f"{label}: {first.embedder} ({first_shape}) and {result.embedder} ({shape}) cannot stand in one column; "
+                "tabulate them from separate folders"
+            )
         of[label] = result
     if not held:
         raise UsageError("no results for these tasks; `unite-bench run --model NAME --suite NAME` makes them")
     return held
+
+
+def _compared(result: Result) -> str:
+    """What must agree within a column: the task's own protocol, instructions, frames and what happens on errors."""
+    protocol = result.record["protocol"]
+    return ", ".join(str(protocol[key]) for key in ("task", "instructions", "frames", "on_error"))
 
 
 def _chance(result: Result) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from unite_bench.items import (
     modality,
 )
 from unite_bench.ragged import Ragged
-from unite_bench.sources.judgements import Judgements, read_qrels
+from unite_bench.sources.judgements import Judgements, read_grade, read_qrels
 from unite_bench.sources.opening import media_folder, open_side, qrels_file
 from unite_bench.sources.tables import Table
 from unite_bench.spec.model import Column, PerQuery, QrelsFile, Side, Task
@@ -60,6 +61,7 @@ class TaskData:
     def head(self, queries: int) -> TaskData:
         """The same data with only the first `queries` queries; the pool stays whole."""
         n = min(queries, len(self.queries))
+        kept = {query.id for query in self.queries[:n]}
         return TaskData(
             queries=self.queries[:n],
             candidates=self.candidates,
@@ -71,7 +73,7 @@ class TaskData:
             slices={name: values[:n] for name, values in self.slices.items()},
             clusters=self.clusters[:n] if self.clusters else None,
             duplicates=self.duplicates,
-            broken=self.broken,
+            broken={k: v for k, v in self.broken.items() if k[0] == "candidate" or k[1] in kept},
             digest=content_digest(self.digest, f"first {n} queries"),
         )
 
@@ -86,6 +88,8 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
     query_table = open_side(task, task.queries, "queries")
     corpora = [(side, open_side(task, side, "candidates")) for side in task.corpora]
     findings = list(_missing_columns(task, query_table, corpora))
+    _raise_if(findings)
+    findings = list(_missing_cells(task, query_table, corpora))
     _raise_if(findings)
 
     broken: dict[tuple[Role, str], str] = {}
@@ -112,14 +116,14 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
         candidates=tuple(merged),
         qrels=qrels,
         pools=pools,
-        excluded=_excluded(task, queries, merged, qrels),
+        excluded=_excluded(task, queries, merged, qrels, pools),
         target_modality=_target(task, query_table),
         quartets=tuple(str(row[task.quartets.column]) for row in query_table.rows) if task.quartets else None,
         slices={name: tuple(str(row.get(name)) for row in query_table.rows) for name in task.slices},
         clusters=tuple(str(row[task.clusters]) for row in query_table.rows) if task.clusters else None,
         duplicates=len(rows) - len(merged),
         broken=broken,
-        digest=_digest(queries, merged, qrels, pools),
+        digest=_digest(task, query_table, queries, merged, qrels, pools),
     )
 
 
@@ -140,6 +144,23 @@ def _missing_columns(task: Task, queries: Table, corpora: Sequence[tuple[Side, T
                 near = difflib.get_close_matches(column, table.columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(table.columns)}"
                 yield f"{table.name}: no column {column!r}; {hint}"
+
+
+def _missing_cells(task: Task, queries: Table, corpora: Sequence[tuple[Side, Table]]) -> Iterable[str]:
+    """Structure must be whole in every row; a missing text or medium is the row's own fault and found later."""
+    needed = [c.column for c in (task.target_modality, task.quartets) if c is not None]
+    needed += [task.clusters] if task.clusters else []
+    needed += [task.qrels.column] if isinstance(task.qrels, Column) else []
+    needed += [task.pool.per_query] if isinstance(task.pool, PerQuery) else []
+    for side, wanted, table in [(task.queries, needed, queries), *((side, [], table) for side, table in corpora)]:
+        columns = wanted + ([side.id] if side.id else [])
+        columns += [side.modality.column] if isinstance(side.modality, Column) else []
+        if not table.rows:
+            yield f"{table.name}: has no rows"
+        for number, row in enumerate(table.rows):
+            for column in columns:
+                if row.get(column) is None:
+                    yield f"{table.where(number)}: column {column!r} is empty in this row"
 
 
 def _items(task: Task, side: Side, table: Table, role: Role, broken: dict[tuple[Role, str], str]) -> list[Item]:
@@ -177,7 +198,11 @@ def _item(side: Side, row: Mapping[str, Any], identity: str, folder: Path) -> It
 
 def _string(cell: Any, column: str) -> str:
     if not isinstance(cell, str) or not cell.strip():
-        raise DataError(f"column {column!r}: expected a text that is not empty, found {cell!r}")
+        raise DataError(f"column {column!r}: expected a text that is not empty, found {reprlib.repr(cell)}")
+    try:
+        cell.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"column {column!r}: the text is not valid Unicode ({error.reason})") from error
     return cell
 
 
@@ -231,14 +256,20 @@ def _judgements(
     if isinstance(task.qrels, QrelsFile):
         return read_qrels(task.folder / task.qrels.file)
     assert isinstance(task.qrels, Column)
-    cells = [row[task.qrels.column] for row in table.rows]
-    return {query.id: _grades(cell) for query, cell in zip(queries, cells, strict=True)}
+    judged: Judgements = {}
+    for number, query in enumerate(queries):
+        try:
+            judged[query.id] = _grades(table.rows[number][task.qrels.column])
+        except DataError as error:
+            findings.append(f"{table.where(number)}: {error}")
+    return judged
 
 
 def _grades(cell: Any) -> dict[str, float]:
-    """One id, a list of ids, or a mapping from id to grade."""
+    """One id, a list of ids, or a mapping from id to grade; grades of 0 or less are not relevant."""
     if isinstance(cell, Mapping):
-        return {str(key): float(grade) for key, grade in cell.items() if float(grade) > 0}
+        grades = {str(key): read_grade(grade) for key, grade in cell.items()}
+        return {key: grade for key, grade in grades.items() if grade > 0}
     return {str(key): 1.0 for key in (cell if isinstance(cell, list) else [cell])}
 
 
@@ -317,14 +348,17 @@ def _whole_quartets(task: Task, table: Table, qrels: Ragged, pools: Ragged | Non
             findings.append(f"{table.where(rows[0])}: both queries of quartet {name!r} have the same positive")
 
 
-def _excluded(task: Task, queries: Sequence[Item], candidates: Sequence[Item], qrels: Ragged) -> Ragged:
-    """With `exclude_self`, the candidates whose content equals the query's and that are not judged positive."""
+def _excluded(
+    task: Task, queries: Sequence[Item], candidates: Sequence[Item], qrels: Ragged, pools: Ragged | None
+) -> Ragged:
+    """With `exclude_self`, the candidates of a query's pool whose content equals its own and that are not positive."""
     if not task.exclude_self:
         return Ragged.of([[] for _ in queries])
     by_content: dict[str, list[int]] = {}
     for at, candidate in enumerate(candidates):
         by_content.setdefault(candidate.content, []).append(at)
-    return Ragged.of([sorted(set(by_content.get(q.content, [])) - set(qrels[i])) for i, q in enumerate(queries)])
+    twins = [set(by_content.get(q.content, [])) - set(qrels[i].tolist()) for i, q in enumerate(queries)]
+    return Ragged.of([sorted(t if pools is None else t & set(pools[i].tolist())) for i, t in enumerate(twins)])
 
 
 def _target(task: Task, table: Table) -> tuple[str, ...] | None:
@@ -333,8 +367,17 @@ def _target(task: Task, table: Table) -> tuple[str, ...] | None:
     return tuple(modality(str(row[task.target_modality.column]).split("+")) for row in table.rows)
 
 
-def _digest(queries: Sequence[Item], candidates: Sequence[Item], qrels: Ragged, pools: Ragged | None) -> str:
-    """Digest of content alone: no id and no order of rows changes it."""
+def _digest(
+    task: Task,
+    table: Table,
+    queries: Sequence[Item],
+    candidates: Sequence[Item],
+    qrels: Ragged,
+    pools: Ragged | None,
+) -> str:
+    """Digest of whatever decides a figure: no id and no order of rows changes it, a cluster or a target form does."""
+    columns = [c.column for c in (task.target_modality, task.quartets) if c is not None]
+    columns += [*task.slices, *([task.clusters] if task.clusters else [])]
     content = [content_digest(c.content, c.instruction or "") for c in candidates]
     asked = []
     for number, query in enumerate(queries):
@@ -342,5 +385,6 @@ def _digest(queries: Sequence[Item], candidates: Sequence[Item], qrels: Ragged, 
             f"{content[i]}={g!r}" for i, g in zip(qrels[number], qrels.values_of(number).tolist(), strict=True)
         )
         pool = sorted(content[i] for i in pools[number]) if pools else []
-        asked.append(content_digest(query.content, query.instruction or "", *judged, "pool", *pool))
+        cells = [f"{column}={table.rows[number].get(column)}" for column in columns]
+        asked.append(content_digest(query.content, query.instruction or "", *judged, "pool", *pool, *cells))
     return content_digest("data", *sorted(asked), "candidates", *sorted(content))

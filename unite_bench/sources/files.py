@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,6 +14,7 @@ from unite_bench.errors import DataError
 from unite_bench.sources.tables import Table
 
 CAPTION_FILES = ("captions.jsonl", "captions.csv", "captions.txt")
+_SURPLUS = "\0"  # where the csv module puts cells beyond the header's; no column is called so
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
 
@@ -66,18 +68,21 @@ def _jsonl(path: Path) -> Table:
 
 
 def _csv(path: Path) -> Table:
-    reader = csv.DictReader(_text(path).splitlines(keepends=True), restkey="", strict=True)
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), restkey=_SURPLUS, strict=True)
+    header = list(reader.fieldnames or ())
+    if not all(header) or len(set(header)) != len(header):
+        raise DataError(f"{path}:1: every column needs a name of its own; found {', '.join(map(repr, header))}")
     rows: list[Mapping[str, Any]] = []
     lines: list[int] = []
     try:
         for row in reader:
-            if "" in row or None in row.values():
+            if _SURPLUS in row or None in row.values():
                 raise DataError(f"{path}:{reader.line_num}: the row has more or fewer cells than the header")
             rows.append(row)
             lines.append(reader.line_num)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
-    return Table(str(path), tuple(reader.fieldnames or ()), rows, lines)
+    return Table(str(path), tuple(header), rows, lines)
 
 
 def _parquet(path: Path) -> Table:
@@ -111,14 +116,14 @@ def _folder(folder: Path) -> Table:
         )
     rows = []
     for number, row in enumerate(described.rows):
-        name = str(row["file"])
+        name = str(row.get("file"))
         if name not in media:
             raise DataError(f"{described.where(number)}: no medium {name!r} in {folder}")
         rows.append({"id": name, str(_kind(media[name])): name, **{k: v for k, v in row.items() if k != "file"}})
-    silent = sorted(set(media) - {str(row["file"]) for row in described.rows})
+    silent = sorted(set(media) - {str(row.get("file")) for row in described.rows})
     if silent:
         raise DataError(f"{captions}: no caption for {', '.join(silent[:5])}{' ...' if len(silent) > 5 else ''}")
-    return Table(str(folder), _columns(rows), rows)
+    return Table(described.name, _columns(rows), rows, described.lines)
 
 
 def _caption_txt(path: Path) -> Table:

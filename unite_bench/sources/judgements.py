@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from unite_bench.errors import DataError
 
+MOST = 64  # above this, exponential gains would lose the smaller ones
 Judgements = dict[str, dict[str, float]]  # query id -> candidate id -> grade
+
+
+def read_grade(cell: object) -> float:
+    """A finite grade of at most MOST. Raises DataError."""
+    try:
+        grade = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"grade {cell!r} is not a number") from error
+    if not -math.inf < grade <= MOST:
+        raise DataError(f"grade {cell!r} is not a finite number of at most {MOST}")
+    return grade
 
 
 def read_qrels(path: Path) -> Judgements:
@@ -15,7 +28,7 @@ def read_qrels(path: Path) -> Judgements:
     Raises DataError with file and line for a malformed row or a pair that is judged twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the judgements ({error})") from error
     judged: Judgements = {}
@@ -28,9 +41,9 @@ def read_qrels(path: Path) -> Judgements:
             raise DataError(f"{path}:{number}: expected 3 (BEIR) or 4 (TREC) columns, found {len(cells)}")
         query, candidate = cells[0], cells[-2]
         try:
-            grade = float(cells[-1])
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: grade {cells[-1]!r} is not a number") from error
+            grade = read_grade(cells[-1])
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {error}") from error
         if (query, candidate) in seen:
             raise DataError(f"{path}:{number}: query {query!r} and candidate {candidate!r} are judged a second time")
         seen.add((query, candidate))

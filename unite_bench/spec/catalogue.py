@@ -41,11 +41,14 @@ def load_task(name: str) -> Task:
 
 
 def load_suite(name: str) -> Suite:
-    """A shipped suite by name, or a suite file by path; task files it names lie beside it."""
+    """A shipped suite by name, or a suite file by path; task and suite files it names lie beside it."""
     if name.endswith((".yaml", ".yml")):
         suite, folder = read_suite(Path(name)), Path(name).parent
-        tasks = [str(folder / task) if task.endswith((".yaml", ".yml")) else task for task in suite.tasks]
-        return suite.model_copy(update={"tasks": tasks})
+
+        def beside(names: list[str]) -> list[str]:
+            return [str(folder / name) if name.endswith((".yaml", ".yml")) else name for name in names]
+
+        return suite.model_copy(update={"tasks": beside(suite.tasks), "suites": beside(suite.suites)})
     found = suite_files().get(name)
     if found is None:
         raise UsageError(_unknown("suite", name, suite_files()))

@@ -100,6 +100,8 @@ class Side(Strict):
             raise ValueError(f"{', '.join(frame_keys)} given, but this side has no video")
         if self.fps is not None and self.frames is not None:
             raise ValueError("give frames or fps, not both")
+        if self.max_frames is not None and self.fps is None:
+            raise ValueError("max_frames goes with fps; with frames the number is fixed")
         return self
 
     @property
@@ -174,6 +176,10 @@ class Task(Strict):
     def _consistent(self) -> Task:
         if self.primary not in self.metrics:
             raise ValueError(f"primary {self.primary!r} is not among the metrics {self.metrics}")
+        if parse_measure(self.primary).lower_is_better:
+            raise ValueError(
+                f"primary {self.primary!r} is better when lower, and means over tasks need higher; choose another"
+            )
         if len(set(self.metrics)) != len(self.metrics):
             raise ValueError("a measure is listed twice in metrics")
         if (self.pool == "union") != isinstance(self.candidates, list):

@@ -42,10 +42,8 @@ def parse(text: str, file: str) -> Document:
     """Like `read`, from a string; `file` is the name used in messages."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise SpecError([f"{place}: not YAML: {error.problem}"]) from error
+    except yaml.YAMLError as error:
+        raise SpecError([_not_yaml(file, error)]) from error
     if not isinstance(root, yaml.MappingNode):
         raise SpecError([f"{file}:1:1: expected a mapping of keys to values"])
     positions: dict[Path_, tuple[int, int]] = {}
@@ -53,22 +51,47 @@ def parse(text: str, file: str) -> Document:
     _walk(root, (), file, positions, findings)
     if findings:
         raise SpecError(findings)
-    constructor = yaml.SafeLoader("")
-    return Document(file, constructor.construct_document(root), positions)
+    try:
+        data = yaml.SafeLoader("").construct_document(root)
+    except yaml.YAMLError as error:
+        raise SpecError([_not_yaml(file, error)]) from error
+    except ValueError as error:
+        raise SpecError([f"{file}: a value cannot be read: {error}"]) from error
+    return Document(file, data, positions)
+
+
+def _not_yaml(file: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+    return f"{place}: not YAML: {getattr(error, 'problem', None) or error}"
 
 
 def _walk(
-    node: yaml.Node, path: Path_, file: str, positions: dict[Path_, tuple[int, int]], findings: list[str]
+    node: yaml.Node,
+    path: Path_,
+    file: str,
+    positions: dict[Path_, tuple[int, int]],
+    findings: list[str],
+    above: tuple[yaml.Node, ...] = (),
 ) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*path, key.value)
             place = (key.start_mark.line + 1, key.start_mark.column + 1)
+            if not isinstance(key, yaml.ScalarNode):
+                findings.append(f"{file}:{place[0]}:{place[1]}: a key must be a plain word")
+                continue
+            here = (*path, key.value)
+            if value in above:
+                findings.append(f"{file}:{place[0]}:{place[1]}: an alias that contains itself")
+                continue
             if here in positions:
                 findings.append(f"{file}:{place[0]}:{place[1]}: key {key.value!r} stands here a second time")
             positions[here] = place
-            _walk(value, here, file, positions, findings)
+            _walk(value, here, file, positions, findings, (*above, node))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             positions[(*path, index)] = (value.start_mark.line + 1, value.start_mark.column + 1)
-            _walk(value, (*path, index), file, positions, findings)
+            if value in above or value is node:
+                findings.append(f"{file}:{value.start_mark.line + 1}:1: an alias that contains itself")
+                continue
+            _walk(value, (*path, index), file, positions, findings, (*above, node))

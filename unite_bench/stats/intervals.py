@@ -46,8 +46,7 @@ def wilson(hits: float, n: int, level: float = 0.95) -> Interval:
 
 def bootstrap(values: Doubles, clusters: Sequence[str] | None, median: bool, level: float, seed: int) -> Interval:
     """Percentile bootstrap over clusters, with a fixed seed: the same values give the same interval."""
-    labels = np.arange(values.size) if clusters is None else np.asarray(clusters)
-    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    values, group, sizes = _by_content(values, clusters)
     drawn = np.empty(RESAMPLES)
     random = np.random.default_rng(seed)
     for start in range(0, RESAMPLES, BLOCK):
@@ -56,6 +55,18 @@ def bootstrap(values: Doubles, clusters: Sequence[str] | None, median: bool, lev
         drawn[block] = _medians(values, group, sizes, chosen) if median else _means(values, group, sizes, chosen)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _by_content(values: Doubles, clusters: Sequence[str] | None) -> tuple[Doubles, Ints, Ints]:
+    """Values, the cluster of each and the clusters' sizes, in an order that follows from the values alone: neither the
+    order of the queries nor the names of the clusters then changes what is drawn."""
+    labels = np.arange(values.size) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    members: dict[int, list[float]] = {}
+    for label, value in zip(labels.tolist(), values.tolist(), strict=True):
+        members.setdefault(label, []).append(value)
+    ordered = sorted(sorted(held) for held in members.values())
+    sizes = np.array([len(held) for held in ordered])
+    return np.array([v for held in ordered for v in held]), np.repeat(np.arange(sizes.size), sizes), sizes
 
 
 def _means(values: Doubles, group: Ints, sizes: Ints, chosen: Ints) -> Doubles:
