@@ -217,7 +217,8 @@ def test_a_fused_embedder_has_one_fingerprint_in_every_process() -> None:
     code = (
         "from unite_bench.registry import load_embedder as load\n"
         "from unite_bench.embedders.fusion import FusedEmbedder\n"
-        "from unite_bench.encode.fingerprint import fingerprint; print(fingerprint(FusedEmbedder(load('pixels')), 'float32'))"
+        "from unite_bench.encode.fingerprint import fingerprint\n"
+        "print(fingerprint(FusedEmbedder(load('pixels')), 'float32'))"
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
     assert runs[0].stdout == runs[1].stdout
