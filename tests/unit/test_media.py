@@ -70,7 +70,7 @@ def test_bad_pictures_are_named(tmp_path: Path) -> None:
     for name in ("cut.png", "text.jpg"):
         with pytest.raises(MediaError, match=f"{name}: not a readable picture"):
             media.pixels(Image(File(tmp_path / name)))
-    with pytest.raises(MediaError, match="lost.png: cannot read the file"):
+    with pytest.raises(MediaError, match=r"lost\.png: cannot read the file"):
         _ = Image(File(tmp_path / "lost.png")).digest
 
 
