@@ -12,11 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from unite_bench import media
+from unite_bench.items import Video
+from unite_bench.sources.build import build
 from unite_bench.sources.scenes import Scene, entails, render_frames, render_image, table
 from unite_bench.sources.scenes.quartets import KINDS, Quartet, quartets
 from unite_bench.sources.scenes.render import frame_indices, marks
 from unite_bench.sources.scenes.sample import allowed
 from unite_bench.sources.scenes.world import CYCLES, FRAMES, PARTS, PHASES, REVERSED, part_of
+from unite_bench.spec.catalogue import load_task
 
 SWAPS = ("colour-binding", "size-binding", "relation", "who-moves", "order")
 SEED = 7103
@@ -178,3 +182,23 @@ def test_which_half_comes_first_is_drawn() -> None:
     for kind in KINDS:
         turned = [scene.scenes[0].canonical < scene.scenes[1].canonical for scene in _quartets(kind, 200)]
         assert 60 < sum(turned) < 140, kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].temporal])
+def test_every_temporal_task_has_both_controls(kind: str) -> None:
+    """The same first quartets, on the middle frame and with their frames in another order."""
+    main = build(load_task(f"scenes-quartet-{kind}"))
+    for control in ("one-frame", "shuffled"):
+        task = load_task(f"scenes-quartet-{kind}-{control}")
+        data = build(task)
+        assert "Control" in (task.notes or "")
+        assert [query.digest for query in data.queries] == [query.digest for query in main.queries[: len(data.queries)]]
+        assert [c.content for c in data.candidates] == [c.content for c in main.candidates[: len(data.candidates)]]
+        for small, whole in zip(data.candidates, main.candidates, strict=False):
+            (shown,), (full,) = media.resolve(small).parts, media.resolve(whole).parts
+            assert isinstance(shown, Video) and isinstance(full, Video)
+            assert shown.indices is not None and full.indices is not None
+            if control == "one-frame":
+                assert shown.indices == (8,)
+            else:
+                assert sorted(shown.indices) == list(full.indices) and shown.indices != full.indices
