@@ -154,7 +154,6 @@ def order_of_events(at: Place) -> Sides:
     """Two things blink, or show up for a moment, one after the other; in the other clip the other one is first."""
     draw, part = at.draw(ORDER), at.spec
     kind = ("blinks", "appears")[at.index % 2]
-    when = (("early", "late"), ("late", "last"))[at.index // 2 % 2]
     while True:
         things = draw_things(draw, draw_pairs(draw, 2, part), draw.sample(range(len(PLACES)), 2))
         if fits(part, (scene := Scene(things, draw_paper(draw, part)),)):
@@ -162,7 +161,9 @@ def order_of_events(at: Place) -> Sides:
     place = draw.chance(50)
     orders = ((0, 1), (1, 0))
     scenes = [
-        replace(scene, events=tuple(Event(kind, thing, slot) for thing, slot in zip(order, when, strict=True)))
+        replace(
+            scene, events=tuple(Event(kind, thing, slot) for thing, slot in zip(order, ("soon", "later"), strict=True))
+        )
         for order in orders
     ]
     told = [facts(order, place=place) for order in orders]
