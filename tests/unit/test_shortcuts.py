@@ -5,6 +5,11 @@ The full check, over freshly generated items and with a trained probe, is `bench
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -112,3 +117,27 @@ def test_text_with_media_is_the_sum_of_both(name: str) -> None:
     assert rows.shape == (3, model.card.dim) and np.isfinite(rows).all() and rows.any(axis=1).all()
     if not name.startswith("blind"):
         np.testing.assert_allclose(rows[0], rows[1] + rows[2], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    place = Path(__file__).parents[2] / "benchmarks" / "scenes_shortcuts.py"
+    spec = importlib.util.spec_from_file_location("scenes_shortcuts", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_probe_learns_what_is_there_and_nothing_of_composition(benchmark: ModuleType) -> None:
+    """Fresh items at small size: the benchmark, quickly."""
+    bound = {kind: benchmark.work(kind, 31, 56, 0, 200) for kind in ("colour-binding", "colour")}
+    for found in bound.values():
+        assert (found["oracle"] == 1).all()
+        assert (found["pairwise blind-query"] == 0.5).all()
+    assert (bound["colour-binding"]["pairwise colour-histogram"] == 0.5).all()
+    auc, error = benchmark.probe(bound["colour-binding"]["features"], bound["colour-binding"]["labels"])
+    assert abs(auc - 0.5) < 3.3 * error
+    auc, error = benchmark.probe(bound["colour"]["features"], bound["colour"]["labels"])
+    assert auc > 0.5 + 5 * error

@@ -21,7 +21,8 @@ PALETTE = {  # what a person would pick for these words
     "purple": (121, 52, 153),
     "pink": (231, 134, 167),
 }
-_NEAR = 25.0  # how far a pixel may be from a colour, in RGB
+_NEAR = 25  # how far a pixel may be from a colour, in RGB
+_GREY = 40  # a pixel whose channels differ by less has no colour
 _FEW = 8  # pixels: fewer are a rim, where two colours mix into a third
 _ACROSS = 84  # positions are read from at most about this many rows and columns
 
@@ -49,19 +50,22 @@ def frames(item: Item) -> list[RGB]:
 def patches(frame: RGB) -> dict[str, Patch]:
     """The colours of the palette that are in a frame."""
     step = max(1, frame.shape[0] // _ACROSS)
-    small = frame[step // 2 :: step, step // 2 :: step].astype(np.float64)
+    small = frame[step // 2 :: step, step // 2 :: step].astype(np.int32)
+    rows, columns = np.nonzero(np.ptp(small, axis=2) > _GREY)  # paper is grey: most pixels need no closer look
+    coloured = small[rows, columns]
     found = {}
     for name, colour in PALETTE.items():
-        mask = ((small - np.array(colour)) ** 2).sum(axis=2) < _NEAR**2
-        if mask.sum() >= _FEW:
-            found[name] = Patch(_centre(mask.sum(axis=0)), _centre(mask.sum(axis=1)), float(mask.mean()))
+        near = ((coloured - np.array(colour)) ** 2).sum(axis=1) < _NEAR**2
+        if near.sum() >= _FEW:
+            x, y = _centre(columns[near], small.shape[1]), _centre(rows[near], small.shape[0])
+            found[name] = Patch(x, y, float(near.sum() / small[..., 0].size))
     return found
 
 
-def _centre(weights: npt.NDArray[np.int64]) -> float:
-    """The circular mean of positions in [0, 1)."""
-    turns = np.exp(2j * np.pi * (np.arange(weights.size) + 0.5) / weights.size)
-    return float(np.angle((weights * turns).sum()) / (2 * np.pi) % 1.0)
+def _centre(at: npt.NDArray[np.int64], size: int) -> float:
+    """The circular mean of positions, as a share of the size in [0, 1)."""
+    turns = np.exp(2j * np.pi * (at + 0.5) / size)
+    return float(np.angle(turns.sum()) / (2 * np.pi) % 1.0)
 
 
 def at_angle(share: float) -> Vectors:
