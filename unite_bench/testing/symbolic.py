@@ -14,7 +14,7 @@ import numpy as np
 from unite_bench.embedders.base import Vectors
 from unite_bench.embedders.oracle import Judged, OracleEmbedder
 from unite_bench.errors import ModelError
-from unite_bench.items import Item, Role, Text
+from unite_bench.items import Image, Item, Role, Text, Video
 from unite_bench.sources.scenes import Scene, entails
 
 
@@ -25,6 +25,10 @@ class SymbolicOracle(OracleEmbedder):
     """
 
     card = replace(OracleEmbedder.card, name="symbolic-oracle", similarity="dot")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scenes: dict[str, Scene] = {}
 
     def perceive(self, scene: Scene, text: str) -> tuple[Scene, str]:
         """What is left of a scene and a text on the way to the checker."""
@@ -45,10 +49,20 @@ class SymbolicOracle(OracleEmbedder):
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
         return np.stack([self._vectors[item.content, role] for item in items])
 
+    def scene_of(self, part: Image | Video) -> Scene:
+        """The scene behind a picture or clip: the program itself."""
+        scene = getattr(part.medium, "scene", None)
+        if not isinstance(scene, Scene):
+            raise ModelError(f"{self.card.name}: {part.medium.name} is no scene program")
+        return scene
+
     def _agree(self, one: Item, two: Item) -> bool:
-        texts = [part.text for item in (one, two) for part in item.parts if isinstance(part, Text)]
-        media = [part.medium for item in (one, two) for part in item.parts if not isinstance(part, Text)]
-        scenes = [getattr(medium, "scene", None) for medium in media]
-        if len(texts) != 1 or len(scenes) != 1 or not isinstance(scenes[0], Scene):
+        parts = (*one.parts, *two.parts)
+        texts = [part.text for part in parts if isinstance(part, Text)]
+        media = [part for part in parts if not isinstance(part, Text)]
+        if len(texts) != 1 or len(media) != 1:
             raise ModelError(f"{self.card.name} takes one caption and one scene, as in the quartet tasks")
-        return entails(*self.perceive(scenes[0], texts[0]))
+        scene = self._scenes.get(media[0].digest)
+        if scene is None:
+            scene = self._scenes[media[0].digest] = self.scene_of(media[0])
+        return entails(*self.perceive(scene, texts[0]))
