@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from unite_bench.errors import UsageError
 from unite_bench.results import Result
 
 CONTROLS = ("one-frame", "shuffled")
@@ -46,12 +47,15 @@ def temporal_scores(results: Iterable[Result]) -> list[Temporal]:
 
 
 def temporal_table(results: Iterable[Result]) -> str:
-    """The temporal scores as a Markdown table, in percent."""
+    """The temporal scores as a Markdown table, in percent. Raises UsageError if no task has a control."""
+    rows = temporal_scores(results)
+    if not rows:
+        raise UsageError("no result has a control beside it; `unite-bench run --suite embedded-controls` makes them")
     lines = [
         "| embedder | task | score | one frame | shuffled | temporal |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for row in temporal_scores(results):
+    for row in rows:
         cells = [row.score, *(row.controls.get(control) for control in CONTROLS), row.temporal]
         shown = " | ".join("-" if cell is None else f"{100 * cell:.1f}" for cell in cells)
         lines.append(f"| {row.embedder} | {row.task} | {shown} |")
