@@ -19,7 +19,7 @@ from unite_bench.sources.scenes import Scene, entails, render_frames, render_ima
 from unite_bench.sources.scenes.quartets import KINDS, Quartet, quartets
 from unite_bench.sources.scenes.render import frame_indices, marks
 from unite_bench.sources.scenes.sample import allowed
-from unite_bench.sources.scenes.world import CYCLES, FRAMES, PARTS, PHASES, REVERSED, part_of
+from unite_bench.sources.scenes.world import CYCLES, FRAMES, HELD_OUT_PAIRS, PHASES, REVERSED, part_of
 from unite_bench.spec.catalogue import load_task
 
 SWAPS = ("colour-binding", "size-binding", "relation", "who-moves", "order")
@@ -54,9 +54,11 @@ def test_each_caption_is_true_of_its_own_side_alone(kind: str, part: str) -> Non
 def test_quartets_keep_to_their_part(kind: str) -> None:
     for part in ("iid", "held-out"):
         spec = part_of(part)
-        for scene in (scene for quartet in _quartets(kind, 100, part) for scene in quartet.scenes):
-            assert all(allowed(spec, thing) for thing in scene.things)
-            assert (scene.paper == "dotted") == PARTS[part].paper
+        for quartet in _quartets(kind, 100, part):
+            things = [thing for scene in quartet.scenes for thing in scene.things]
+            assert all(allowed(spec, thing) for thing in things)
+            assert any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in things) == spec.pair
+            assert all((scene.paper == "dotted") == spec.paper for scene in quartet.scenes)
 
 
 @pytest.mark.parametrize("kind", SWAPS)

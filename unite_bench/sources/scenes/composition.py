@@ -111,7 +111,8 @@ def relation(at: Place) -> Sides:
     cells = [3 * across + k if word in ("left", "right") else 3 * k + across for k in (first, second)]
     while True:
         pairs = draw_pairs(draw, 2, part)
-        if fits(part, (scene := Scene(draw_things(draw, pairs, cells), draw_paper(draw, part)),)):
+        scene = Scene(draw_things(draw, pairs, cells), draw_paper(draw, part))
+        if fits(part, (scene,)):
             break
     other = replace(scene, things=exchanged(scene.things, "place", "dx", "dy"))
     both = tuple(Facts(True, False, False, (i, word, j), (i, j)) for i, j in ((0, 1), (1, 0)))
@@ -156,7 +157,8 @@ def order_of_events(at: Place) -> Sides:
     kind = ("blinks", "appears")[at.index % 2]
     while True:
         things = draw_things(draw, draw_pairs(draw, 2, part), draw.sample(range(len(PLACES)), 2))
-        if fits(part, (scene := Scene(things, draw_paper(draw, part)),)):
+        scene = Scene(things, draw_paper(draw, part))
+        if fits(part, (scene,)):
             break
     place = draw.chance(50)
     orders = ((0, 1), (1, 0))
@@ -176,7 +178,8 @@ def direction(at: Place) -> Sides:
     paths = HELD_OUT_PATHS if part.path else draw.shuffled(_DIRECTED[at.index % len(_DIRECTED)])
     while True:
         things = moving_things(draw, paths[0], draw_pairs(draw, 1, part)[0])
-        if fits(part, (scene := Scene(things, draw_paper(draw, part)),)):
+        scene = Scene(things, draw_paper(draw, part))
+        if fits(part, (scene,)):
             break
     speed, phase = draw.choice(SPEEDS), draw.below(PHASES)
     back = (phase + _RETURN * draw.below(PHASES // _RETURN)) % PHASES

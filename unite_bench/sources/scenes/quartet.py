@@ -110,8 +110,10 @@ def draw_things(draw: Draw, pairs: Sequence[Pair], places: Sequence[int]) -> tup
 
 
 def fits(part: Part, scenes: Sequence[Scene]) -> bool:
-    """Whether all things of the scenes may be shown in a part."""
-    return all(allowed(part, thing) for scene in scenes for thing in scene.things)
+    """Whether all things of the scenes may be shown in a part, and, if it has held-out pairs, one of them is."""
+    things = [thing for scene in scenes for thing in scene.things]
+    held_out = any((thing.colour, thing.shape) in HELD_OUT_PAIRS for thing in things)
+    return all(allowed(part, thing) for thing in things) and (held_out or not part.pair)
 
 
 def exchanged(things: Sequence[Thing], *names: str) -> tuple[Thing, ...]:

@@ -89,7 +89,7 @@ def count(at: Place) -> Quartet:
     scenes = []
     for looks in (few, many):
         places = draw.sample(free, len(looks))
-        inner = [_between(draw, pair, look, at) for look, at in zip(draw.shuffled(looks), places, strict=True)]
+        inner = [_between(draw, pair, look, place) for look, place in zip(draw.shuffled(looks), places, strict=True)]
         scenes.append(Scene((*anchors, *inner), paper))
     numbers = [len(scene.things) for scene in scenes]
     texts = [_in_all(draw.choice(wordings), numbers, paper) for wordings in (_IN_ALL, _IN_ALL_OTHER)]
