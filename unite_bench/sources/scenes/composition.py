@@ -62,10 +62,11 @@ def binding_scene(draw: Draw, part: Part) -> Scene:
     """A still scene whose first two things may exchange colours within the part."""
     number = 2 + draw.chance(_THIRD_PERCENT)
     while True:
-        pairs = draw_pairs(draw, number, part)
+        pairs = draw_pairs(draw, number)
         things = draw_things(draw, pairs, draw.sample(range(len(PLACES)), number))
         scene = Scene(things, draw_paper(draw, part))
-        if fits(part, (scene, replace(scene, things=exchanged(things, "colour")))):
+        other = replace(scene, things=exchanged(things, "colour"))
+        if fits(part, (scene,)) and fits(part, (scene, other)):
             return scene
 
 
@@ -74,7 +75,7 @@ def size_binding(at: Place) -> Sides:
     draw, part = at.draw(SIZE), at.spec
     while True:
         looks = draw.shuffled(draw.choice(_equal_areas()))
-        colours = [colour for colour, _ in draw_pairs(draw, 2, part)]
+        colours = [colour for colour, _ in draw_pairs(draw, 2)]
         pairs = [(colour, shape) for colour, (shape, _) in zip(colours, looks, strict=True)]
         things = draw_things(draw, pairs, draw.sample(range(len(PLACES)), 2))
         sizes = draw.shuffled(tuple(SIDES))
@@ -110,7 +111,7 @@ def relation(at: Place) -> Sides:
     first, second = sorted(along, reverse=word in ("right", "below"))
     cells = [3 * across + k if word in ("left", "right") else 3 * k + across for k in (first, second)]
     while True:
-        pairs = draw_pairs(draw, 2, part)
+        pairs = draw_pairs(draw, 2)
         scene = Scene(draw_things(draw, pairs, cells), draw_paper(draw, part))
         if fits(part, (scene,)):
             break
@@ -130,7 +131,7 @@ def who_moves(at: Place) -> Sides:
     level = path in ("left", "right")
     while True:
         lines = draw.sample(range(3), 2)
-        things = draw_things(draw, draw_pairs(draw, 2, part), [3 * k + 1 if level else 3 + k for k in lines])
+        things = draw_things(draw, draw_pairs(draw, 2), [3 * k + 1 if level else 3 + k for k in lines])
         things = tuple(replace(thing, dx=thing.dx // 2, dy=thing.dy // 2) for thing in things)
         paper, speed = draw_paper(draw, part), draw.choice(SPEEDS)
         if fits(part, (Scene(things, paper),)):
@@ -156,7 +157,7 @@ def order_of_events(at: Place) -> Sides:
     draw, part = at.draw(ORDER), at.spec
     kind = ("blinks", "appears")[at.index % 2]
     while True:
-        things = draw_things(draw, draw_pairs(draw, 2, part), draw.sample(range(len(PLACES)), 2))
+        things = draw_things(draw, draw_pairs(draw, 2), draw.sample(range(len(PLACES)), 2))
         scene = Scene(things, draw_paper(draw, part))
         if fits(part, (scene,)):
             break
@@ -177,7 +178,7 @@ def direction(at: Place) -> Sides:
     draw, part = at.draw(DIRECTION), at.spec
     paths = HELD_OUT_PATHS if part.path else draw.shuffled(_DIRECTED[at.index % len(_DIRECTED)])
     while True:
-        things = moving_things(draw, paths[0], draw_pairs(draw, 1, part)[0])
+        things = moving_things(draw, paths[0], draw_pairs(draw, 1)[0])
         scene = Scene(things, draw_paper(draw, part))
         if fits(part, (scene,)):
             break

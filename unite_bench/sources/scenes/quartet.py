@@ -83,21 +83,10 @@ def facts(order: Sequence[int], **kinds: bool) -> Facts:
     return Facts(kept["place"], kept["look"], kept["speed"], None, tuple(order))
 
 
-def draw_pairs(draw: Draw, number: int, part: Part) -> list[Pair]:
-    """Pairs that share no colour and no shape; of a part with held-out pairs, one of those is among them."""
+def draw_pairs(draw: Draw, number: int) -> list[Pair]:
+    """Pairs that share no colour and no shape; whether they fit a part is for `fits` to say."""
     shapes, colours = draw.sample(SHAPES, number), draw.sample(tuple(COLOURS), number)
-    if part.pair:
-        colours, shapes = _with_held_out(draw, colours, shapes)
     return list(zip(colours, shapes, strict=True))
-
-
-def _with_held_out(draw: Draw, colours: list[str], shapes: list[str]) -> tuple[list[str], list[str]]:
-    colour, shape = draw.choice(sorted(HELD_OUT_PAIRS))
-    rest = [(c, s) for c, s in zip(colours, shapes, strict=True) if c != colour and s != shape]
-    pairs = draw.shuffled([(colour, shape), *rest[: len(colours) - 1]])
-    if len(pairs) < len(colours):
-        return _with_held_out(draw, draw.sample(tuple(COLOURS), len(colours)), draw.sample(SHAPES, len(colours)))
-    return [c for c, _ in pairs], [s for _, s in pairs]
 
 
 def draw_paper(draw: Draw, part: Part) -> str:

@@ -15,7 +15,7 @@ from unite_bench.sources.scenes.composition import COLOUR, binding_scene, direct
 from unite_bench.sources.scenes.draw import Draw
 from unite_bench.sources.scenes.masks import cover
 from unite_bench.sources.scenes.phrases import NUMBERS
-from unite_bench.sources.scenes.quartet import Place, Quartet, Sides, draw_pairs, draw_paper, facts
+from unite_bench.sources.scenes.quartet import Place, Quartet, Sides, draw_pairs, draw_paper, facts, fits
 from unite_bench.sources.scenes.sample import allowed
 from unite_bench.sources.scenes.world import (
     COLOURS,
@@ -77,9 +77,10 @@ def count(at: Place) -> Quartet:
     whose sizes and fills make up for their number.
     """
     draw, part = at.draw(COUNT), at.spec
-    pair = draw_pairs(draw, 1, part)[0]
-    while not allowed(part, Thing(pair[1], pair[0], "small", "solid", 0)):
-        pair = draw_pairs(draw, 1, part)[0]
+    while True:
+        (pair,) = draw_pairs(draw, 1)
+        if fits(part, (Scene((Thing(pair[1], pair[0], "small", "solid", 0),), ""),)):
+            break
     corners, paper = draw.choice(_CORNERS), draw_paper(draw, part)
     anchors = [_corner(draw, pair, place) for place in corners]
     fixed = _ink(pair[1], [("large", thing.fill) for thing in anchors])
