@@ -26,6 +26,16 @@ BASELINES = {
     "oracle": "unite_bench.embedders.oracle:OracleEmbedder",
     "hashed-text": "unite_bench.embedders.hashed_text:HashedTextEmbedder",
     "pixels": "unite_bench.embedders.pixels:PixelsEmbedder",
+    "blind-query": "unite_bench.embedders.shortcuts.blind_query:BlindQueryEmbedder",
+    "blind-candidate": "unite_bench.embedders.shortcuts.blind_candidate:BlindCandidateEmbedder",
+    "length": "unite_bench.embedders.shortcuts.length:LengthEmbedder",
+    "file-size": "unite_bench.embedders.shortcuts.file_size:FileSizeEmbedder",
+    "bag-of-words": "unite_bench.embedders.shortcuts.bag_of_words:BagOfWordsEmbedder",
+    "colour-histogram": "unite_bench.embedders.shortcuts.colour_histogram:ColourHistogramEmbedder",
+    "edge-histogram": "unite_bench.embedders.shortcuts.edge_histogram:EdgeHistogramEmbedder",
+    "single-frame": "unite_bench.embedders.shortcuts.single_frame:SingleFrameEmbedder",
+    "mean-frames": "unite_bench.embedders.shortcuts.mean_frames:MeanFramesEmbedder",
+    "shuffled-frames": "unite_bench.embedders.shortcuts.shuffled_frames:ShuffledFramesEmbedder",
 }
 
 

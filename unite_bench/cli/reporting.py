@@ -26,26 +26,31 @@ def leaderboard(
     committed: Annotated[bool, typer.Option("--committed", help="read the results that ship with the package")] = False,
     per_task: Annotated[bool, typer.Option("--per-task", help="one column a task, raw scores")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="with --per-task: 95 % intervals")] = False,
+    temporal: Annotated[bool, typer.Option("--temporal", help="tasks over clips less their controls")] = False,
     format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
 ) -> None:
     """Print embedders by granularity and modality, or by task. Real data and scenes are never averaged together."""
     from unite_bench.errors import UsageError
     from unite_bench.report.formats import FORMATS
     from unite_bench.report.leaderboard import by_group, by_task
+    from unite_bench.report.temporal import temporal_table
     from unite_bench.results import committed_root, read_all
     from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
     from unite_bench.spec.model import Suite
 
+    folders = [*(results or []), *([committed_root()] if committed else [])] or [Path("unite-bench-results")]
+    found = list(read_all(folders))
+    if not found:
+        raise UsageError(f"no results in {', '.join(map(str, folders))}; `unite-bench run` writes them")
+    if temporal:
+        typer.echo(temporal_table(found))
+        return
     named = [(s, [load_task(name) for name in tasks_of(s)]) for s in map(load_suite, suite or [])]
     if task:
         named.append((Suite(name="tasks", title="Chosen tasks", tasks=task), [load_task(name) for name in task]))
     if not named:
         defaults = map(load_suite, ("embedded-sanity", "embedded-scenes"))
         named = [(s, [load_task(name) for name in tasks_of(s)]) for s in defaults]
-    folders = [*(results or []), *([committed_root()] if committed else [])] or [Path("unite-bench-results")]
-    found = list(read_all(folders))
-    if not found:
-        raise UsageError(f"no results in {', '.join(map(str, folders))}; `unite-bench run` writes them")
     if not suite and not task:  # by default, whichever of the two there are results for
         there = {result.record["task"]["label"] for result in found}
         named = [(s, tasks) for s, tasks in named if any(t.label in there for t in tasks)]

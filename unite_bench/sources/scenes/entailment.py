@@ -68,7 +68,7 @@ _KINDS: dict[str, dict[str, object]] = {
         **dict.fromkeys(("blinks", "blinking", "flickers", "flickering"), "blinks"),
         **dict.fromkeys(("turns", "turning", "becomes", "becoming"), "turns"),
     },
-    "slot": {f"{word} in the clip": word for word in ("midway", "early", "late")},
+    "slot": {f"{word} in the clip": word for word in ("midway", "early", "late", "soon", "later")},
     "paper": {
         pattern.format(paper): paper
         for paper in ("white", "black", "squared", "dotted")
@@ -268,6 +268,6 @@ def _related(scene: Scene, claims: _Claims, chosen: tuple[int, ...]) -> bool:
         (x0, y0), (x1, y1) = (one.place % 3, one.place // 3), (two.place % 3, two.place // 3)
         if not {"left": x0 < x1, "right": x0 > x1, "above": y0 < y1, "below": y0 > y1}[relation]:
             return False
-    starts = {"early": 0, "midway": 1, "late": 2}
+    starts = {"early": 0, "midway": 1, "late": 2, "soon": 0, "later": 2}
     when = {event.thing: starts[event.slot] for event in scene.events}
     return all(when.get(chosen[i], 9) < when.get(chosen[j], -1) for i, j in claims.in_order)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from unite_bench.sources.scenes.draw import Draw
 from unite_bench.sources.scenes.phrases import NUMBERS, WORDING, Voice
-from unite_bench.sources.scenes.world import GENERATOR_VERSION, PLACES, Event, Scene, Thing, part_of, taken_cells
+from unite_bench.sources.scenes.world import GENERATOR_VERSION, PLACES, SLOTS, Event, Scene, Thing, part_of, taken_cells
 
 LONG_WORDS = (40, 80)
 
@@ -46,16 +46,24 @@ def short(scene: Scene, pattern: int, part: str = "train", motion: bool = True) 
 
     Without `motion` only what a single frame shows is told, so that the caption fits every form of the scene.
     """
-    templates = _SHORT_HELD_OUT if part_of(part).wording else _SHORT
-    voice = Voice(pattern, other=False)
-    return voice.draw.choice(templates)(clauses(scene, choose_facts(scene, pattern, motion), voice))
+    return tell(scene, choose_facts(scene, pattern, motion), pattern, part)
 
 
 def paraphrase(scene: Scene, pattern: int, part: str = "train", motion: bool = True) -> str:
     """The facts of `short` with the same pattern, in other words and another order of words."""
-    templates = _OTHER_HELD_OUT if part_of(part).wording else _OTHER
-    voice = Voice(pattern, other=True, stream=1)
-    return sentence_case(voice.draw.choice(templates)(clauses(scene, choose_facts(scene, pattern, motion), voice)))
+    return tell(scene, choose_facts(scene, pattern, motion), pattern, part, other=True)
+
+
+def tell(scene: Scene, facts: Facts, pattern: int, part: str = "train", other: bool = False) -> str:
+    """These facts in the words of `short`, or of `paraphrase` (`other`); the pattern decides the template alone.
+
+    Two scenes told with one pattern and facts in one order differ in words only where they differ themselves.
+    """
+    held_out = part_of(part).wording
+    voice = Voice(pattern, other, stream=int(other))
+    if other:
+        return sentence_case(voice.draw.choice(_OTHER_HELD_OUT if held_out else _OTHER)(clauses(scene, facts, voice)))
+    return voice.draw.choice(_SHORT_HELD_OUT if held_out else _SHORT)(clauses(scene, facts, voice))
 
 
 def long(scene: Scene, pattern: int, part: str = "train") -> str:
@@ -156,7 +164,7 @@ def _clause(scene: Scene, index: int, facts: Facts, voice: Voice, timed: bool) -
 
 
 def _second(scene: Scene, event: Event) -> bool:
-    return len(scene.events) == 2 and event.slot == "late"
+    return len(scene.events) == 2 and SLOTS[event.slot][0] == max(SLOTS[other.slot][0] for other in scene.events)
 
 
 def _joined(told: Sequence[Clause], texts: Sequence[str], last: str = " and ") -> str:

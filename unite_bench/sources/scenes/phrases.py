@@ -39,7 +39,7 @@ _DIRECTION = {
 _CHANGING = {"grows": (("grow", "s"), ("get", "s", "bigger")), "shrinks": (("shrink", "s"), ("get", "s", "smaller"))}
 _SPEED = {"slow": ("slowly", "at a slow pace"), "fast": ("fast", "at a quick pace")}
 _EVENT = {"appears": ("appear", "show up"), "disappears": ("disappear", "go away"), "blinks": ("blink", "flicker")}
-_WHEN = {"midway": "midway in the clip", "early": "early in the clip", "late": "late in the clip"}
+_WHEN = {slot: f"{slot} in the clip" for slot in ("midway", "early", "late", "soon", "later")}
 RELATIONS = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),

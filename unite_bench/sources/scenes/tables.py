@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from unite_bench.errors import UsageError
-from unite_bench.sources.scenes import edit_pools, fused_pools, union_pools
+from unite_bench.sources.scenes import edit_pools, fused_pools, quartets, union_pools
 from unite_bench.sources.scenes.bases import moving_base, still_base
 from unite_bench.sources.scenes.entailment import Truths
 from unite_bench.sources.scenes.language import long, paraphrase, short
@@ -148,4 +148,5 @@ _TABLES: dict[str, Callable[[Request], list[Row]]] = {
     "union-image": _made(union_pools.images),
     "union-video": _made(union_pools.videos),
     "union-fused": _made(union_pools.fused),
+    **{name: _made(make) for name, make in quartets.tables().items()},
 }

@@ -68,7 +68,9 @@ CYCLES = {"slow": 1, "fast": 2}  # of the path, per clip: equal paths, and every
 SPEEDS = tuple(CYCLES)
 PHASES = 48
 EVENTS = ("appears", "disappears", "turns", "blinks")
-SLOTS = {"midway": (8, 16), "early": (4, 8), "late": (8, 12)}  # frames; early and late show equally often
+# In frames; all but midway show equally often. Quartets alone use `soon` and `later`: the first, the middle and the last
+# frame are outside both, so none of these alone tells which of two events came first.
+SLOTS = {"midway": (8, 16), "early": (4, 8), "late": (8, 12), "soon": (3, 7), "later": (11, 15)}
 
 # Held out: each colour once and each shape once; the diagonal path (made of known words); one count; one paper.
 HELD_OUT_PAIRS = frozenset((colour, SHAPES[(3 * i + 1) % 8]) for i, colour in enumerate(COLOURS))

@@ -1,0 +1,62 @@
+"""The temporal score of a task: what its score owes to time, by comparison with its controls.
+
+A task over clips is scored again on one frame and on shuffled frames. Its temporal score is the score less the better of
+the two; a control below chance counts as chance, since bad luck of a control is no merit of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unite_bench.errors import UsageError
+from unite_bench.results import Result
+
+CONTROLS = ("one-frame", "shuffled")
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """One embedder on one temporal task; `controls` holds the scores of those that were run, by name."""
+
+    embedder: str
+    task: str
+    score: float
+    chance: float
+    controls: dict[str, float]
+
+    @property
+    def temporal(self) -> float | None:
+        """Score less the better control, or None while a control is missing."""
+        if set(self.controls) != set(CONTROLS):
+            return None
+        return self.score - max(self.chance, *self.controls.values())
+
+
+def temporal_scores(results: Iterable[Result]) -> list[Temporal]:
+    """Every task that has a control among the results, ordered by embedder and task. Partial results are left out."""
+    whole = {(r.embedder, r.task): r for r in results if not r.record["partial"]}
+    found = []
+    for (embedder, task), result in sorted(whole.items()):
+        named = {control: whole.get((embedder, f"{task}-{control}")) for control in CONTROLS}
+        controls = {control: held.primary for control, held in named.items() if held is not None}
+        if controls:
+            chance = float(result.record["measures"][result.record["task"]["primary"]]["chance"])
+            found.append(Temporal(embedder, task, result.primary, chance, controls))
+    return found
+
+
+def temporal_table(results: Iterable[Result]) -> str:
+    """The temporal scores as a Markdown table, in percent. Raises UsageError if no task has a control."""
+    rows = temporal_scores(results)
+    if not rows:
+        raise UsageError("no result has a control beside it; `unite-bench run --suite embedded-controls` makes them")
+    lines = [
+        "| embedder | task | score | one frame | shuffled | temporal |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [row.score, *(row.controls.get(control) for control in CONTROLS), row.temporal]
+        shown = " | ".join("-" if cell is None else f"{100 * cell:.1f}" for cell in cells)
+        lines.append(f"| {row.embedder} | {row.task} | {shown} |")
+    return "\n".join(lines)
