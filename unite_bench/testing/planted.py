@@ -70,7 +70,7 @@ class InstructionBlind(OracleEmbedder):
     def told(self, candidates: Sequence[Item], judged: Judged) -> OracleEmbedder:
         inner = super().told(candidates, [(replace(query, instruction=None), grades) for query, grades in judged])
         blind = InstructionBlind()
-        blind.card, blind.arguments, blind._vectors = replace(inner.card), inner.arguments, inner._vectors
+        blind.card, blind._given, blind._vectors = replace(inner.card), inner._given, inner._vectors
         return blind
 
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
