@@ -8,6 +8,7 @@ two and encodes nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -60,7 +61,7 @@ def committed_root() -> Path:
 
 def write(result: Result, root: Path) -> Path:
     """Write both files atomically under `root/<embedder>/`; returns the JSON's path."""
-    folder = root / result.embedder.replace("/", "--")
+    folder = root / re.sub(r"[^\w.+-]", "-", result.embedder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.record['task']['label']}-{result.identity}.json"
     _write_rows(path.with_suffix(".parquet"), result.rows)

@@ -1,0 +1,56 @@
+"""`python -m reference_model train ...` trains nano from nothing (see train/nano.py); `curve` draws the log of a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from unite_bench.errors import UniteBenchError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m reference_model", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train nano from nothing, or go on with a run that was killed")
+    train.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
+    train.add_argument("--work", type=Path, required=True, help="folder for banks and states: large, not for git")
+    train.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and its log")
+    train.add_argument("--minutes", type=float, nargs=4, metavar=("NAMING", "BACKBONE", "ADAPTATION", "INSTRUCTION"))
+    train.add_argument("--scenes", type=float, default=1.0, help="share of the recipe's scenes to render")
+    curve = commands.add_parser("curve", help="draw the log of a run")
+    curve.add_argument("log", type=Path, help="the training.jsonl of a run")
+    curve.add_argument("out", type=Path, help="the picture to write, a .png")
+    given = parser.parse_args(arguments)
+    try:
+        return _train(given) if given.command == "train" else _curve(given)
+    except UniteBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _curve(given: argparse.Namespace) -> int:
+    from reference_model.train.curve import draw_curves
+
+    draw_curves(given.log, given.out)
+    return 0
+
+
+def _train(given: argparse.Namespace) -> int:
+    from reference_model.train.budget import Budget
+    from reference_model.train.nano import Recipe, train
+    from reference_model.train.world import Sizes
+
+    recipe = Recipe()
+    if given.minutes:
+        stages = zip(("naming", "backbone", "adaptation", "instruction"), given.minutes, strict=True)
+        timed = {name: replace(getattr(recipe, name), budget=Budget(minutes=minutes)) for name, minutes in stages}
+        recipe = replace(recipe, **timed)
+    sizes = {name: int(value * given.scenes) for name, value in vars(recipe.sizes).items()}
+    train(replace(recipe, sizes=Sizes(**sizes)), given.data, given.work, given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
