@@ -99,19 +99,15 @@ def test_oracle_reaches_the_maximum_of_every_measure(name: str) -> None:
 
 
 def test_random_over_twenty_seeds_is_within_three_standard_errors_of_chance() -> None:
-    """Every task; the standard error is over seeds. By luck one may stand a little outside."""
-    far = []
+    """Every task whose primary measure ranks; the standard error is over the seeds, which are fixed."""
     for name in TASKS:
         data, primary = data_of(name), parse_measure(load_task(name).primary)
-        if primary.name not in ("hit", "mrr", "ndcg", "recall"):  # quartets have a test of their own
+        if primary.name not in ("hit", "mrr", "ndcg", "recall"):
             continue
         values = [float(np.mean(per_query(primary, random_counts(data, seed)))) for seed in range(20)]
         error = np.std(values, ddof=1) / math.sqrt(len(values))
         distance = abs(float(np.mean(values)) - expected_chance(primary, data)) / error
-        assert distance < 5, (name, distance)
-        if distance > 3:
-            far.append((name, distance))
-    assert len(far) <= 1, far
+        assert distance < 3, (name, distance)
 
 
 def random_counts(data: TaskData, seed: int):  # type: ignore[no-untyped-def]
