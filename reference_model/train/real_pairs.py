@@ -77,16 +77,16 @@ def adaptation_kinds(real: Real) -> list[Kind]:
             said = word.asked if rng.random() < 0.6 else lemmas[int(rng.integers(len(lemmas)))]
             return Pair(text_item(said), text_item(word.answers[0]))
 
-        found.append(Kind("words-gloss", 3.0, meaning, both=True))
+        found.append(Kind("words-gloss", 4.0, meaning, both=True))
     for name, field, weight in (
-        ("openclipart", "title", 2.0),
+        ("openclipart", "title", 2.5),
         ("openclipart", "description", 0.3),
         ("flags", "country", 0.3),
     ):
         pictures = fields(real.pictures.get(name, ()), field)
         if pictures:
             found.append(Kind(f"{name} {field}", weight, titled(pictures, field), both=True))
-    for name, field, weight in (("openclipart", "keywords", 1.0), ("lucide", "tags", 1.0)):
+    for name, field, weight in (("openclipart", "keywords", 1.5), ("lucide", "tags", 1.5)):
         pictures = fields(real.pictures.get(name, ()), field)
         if pictures:
             found.append(Kind(f"{name} {field}", weight, tagged(pictures, field), both=True))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from reference_model.train.pairs import Kind, Pair
 from reference_model.train.world import Edited, World
 from unite_bench.items import Item, Part, Text
+from unite_bench.sources.scenes.edits import sample_edit
+from unite_bench.sources.scenes.entailment import entails
 from unite_bench.sources.scenes.forms import union_instruction
 from unite_bench.sources.scenes.language import long, paraphrase, short
 from unite_bench.sources.scenes.questions import ANSWERS, questions
 from unite_bench.sources.scenes.world import Scene
 
 PATTERNS = 1_000_000
+Say = Callable[[Scene, int], str]
+Draw = Callable[[np.random.Generator], Pair]
 AFTER_IMAGE = (
     "Find the image after the change.",
     "Find the picture after this change.",
@@ -53,30 +58,50 @@ def _pattern(rng: np.random.Generator) -> int:
     return int(rng.integers(PATTERNS))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Scenes with a medium each, and for some of them media of scenes near them, with what those show."""
+
+    scenes: Sequence[Scene]
+    media: Callable[[int], Part]
+    at: Sequence[int]
+    shown: Sequence[Scene]
+    near: dict[int, tuple[int, ...]]
+
+    def find(self, say: Say) -> Draw:
+        """Text to medium. Negatives: the media near it of which the text is false."""
+
+        def draw(rng: np.random.Generator) -> Pair:
+            index = int(rng.integers(len(self.scenes)))
+            text = say(self.scenes[index], _pattern(rng))
+            false = [number for number in self.near.get(index, ()) if not entails(self.shown[number], text)]
+            negatives = tuple(Item((self.media(number),)) for number in false)
+            return Pair(text_item(text), Item((self.media(self.at[index]),)), negatives)
+
+        return draw
+
+    def tell(self, say: Say) -> Draw:
+        """Medium to text. Negatives: what would be said of scenes near it and is false of this one."""
+
+        def draw(rng: np.random.Generator) -> Pair:
+            index, pattern = int(rng.integers(len(self.scenes))), _pattern(rng)
+            scene = self.scenes[index]
+            negatives = _false_texts(scene, say, pattern, rng)
+            return Pair(Item((self.media(self.at[index]),)), text_item(say(scene, pattern)), negatives)
+
+        return draw
+
+
 def adaptation_kinds(world: World) -> list[Kind]:
-    """Stage 1: coarse and long pairs, no instruction, both directions."""
-    texts: Callable[[Scene, int], str] = short
-
-    def still(say: Callable[[Scene, int], str]) -> Callable[[np.random.Generator], Pair]:
-        def draw(rng: np.random.Generator) -> Pair:
-            index = int(rng.integers(len(world.stills)))
-            picture = world.images.image(world.still_at[index])
-            return Pair(text_item(say(world.stills[index], _pattern(rng))), Item((picture,)))
-
-        return draw
-
-    def moving(say: Callable[[Scene, int], str]) -> Callable[[np.random.Generator], Pair]:
-        def draw(rng: np.random.Generator) -> Pair:
-            index = int(rng.integers(len(world.movings)))
-            clip = world.clips.video(world.clip_at[index])
-            return Pair(text_item(say(world.movings[index], _pattern(rng))), Item((clip,)))
-
-        return draw
+    """Stage 1: coarse and long pairs, no instruction, both directions; negatives are scenes one edit away."""
+    stills = Shown(world.stills, world.images.image, world.still_at, world.image_scenes, _neighbours(world.still_edits))
+    movings = Shown(world.movings, world.clips.video, world.clip_at, world.clip_scenes, _neighbours(world.clip_edits))
 
     def reworded(rng: np.random.Generator) -> Pair:
         scenes = world.stills if rng.random() < 0.6 else world.movings
         scene, pattern = scenes[int(rng.integers(len(scenes)))], _pattern(rng)
-        return Pair(text_item(short(scene, pattern)), text_item(paraphrase(scene, pattern)))
+        false = _false_texts(scene, paraphrase, pattern, rng, count=1)
+        return Pair(text_item(short(scene, pattern)), text_item(paraphrase(scene, pattern)), false)
 
     def summed_up(rng: np.random.Generator) -> Pair:
         scenes = world.stills if rng.random() < 0.6 else world.movings
@@ -84,13 +109,36 @@ def adaptation_kinds(world: World) -> list[Kind]:
         return Pair(text_item(short(scene, _pattern(rng))), text_item(long(scene, _pattern(rng))))
 
     return [
-        Kind("scene text-image", 5.0, still(texts), both=True),
-        Kind("scene text-video", 5.0, moving(texts), both=True),
-        Kind("scene long-image", 1.5, still(long), both=True),
-        Kind("scene long-video", 1.5, moving(long), both=True),
+        Kind("scene text-image", 4.0, stills.find(short), both=True),
+        Kind("scene text-video", 3.0, movings.find(short), both=True),
+        Kind("scene long-image", 1.5, stills.find(long), both=True),
+        Kind("scene long-video", 1.0, movings.find(long), both=True),
+        Kind("scene image-text", 3.0, stills.tell(short)),
+        Kind("scene video-text", 2.0, movings.tell(short)),
+        Kind("scene image-long", 1.0, stills.tell(long)),
+        Kind("scene video-long", 0.7, movings.tell(long)),
         Kind("scene paraphrase", 1.5, reworded, both=True),
         Kind("scene short-long", 0.5, summed_up, both=True),
     ]
+
+
+def _neighbours(edits: Sequence[Edited]) -> dict[int, tuple[int, ...]]:
+    """Media of scenes near each scene that is edited: after its edits, and after the same edit elsewhere."""
+    return {edit.source: (edit.after, *edit.others[:1]) for edit in edits}
+
+
+def _false_texts(scene: Scene, say: Say, pattern: int, rng: np.random.Generator, count: int = 2) -> tuple[Item, ...]:
+    """What the same words would say of scenes one edit away, where that is false of this one."""
+    found = []
+    for _ in range(count):
+        try:
+            _, other = sample_edit(scene, _pattern(rng))
+        except ValueError:  # a scene that admits no edit
+            break
+        text = say(other, pattern)
+        if not entails(scene, text):
+            found.append(text_item(text))
+    return tuple(found)
 
 
 def instruction_kinds(world: World) -> list[Kind]:
@@ -98,7 +146,7 @@ def instruction_kinds(world: World) -> list[Kind]:
 
     def edited(
         edits: Sequence[Edited], wordings: Sequence[str], before: Callable[[int], Part], after: Callable[[int], Part]
-    ) -> Callable[[np.random.Generator], Pair]:
+    ) -> Draw:
         def draw(rng: np.random.Generator) -> Pair:
             edit = edits[int(rng.integers(len(edits)))]
             source = before(edit.source)
@@ -156,7 +204,7 @@ def instruction_kinds(world: World) -> list[Kind]:
     return [
         Kind("scene image edit", 5.0, image_edits),
         Kind("scene video edit", 2.5, clip_edits),
-        Kind("scene question", 3.0, asked),
-        Kind("scene fused", 1.5, fused),
-        Kind("scene form", 4.0, in_form),
+        Kind("scene question", 5.0, asked),
+        Kind("scene fused", 2.0, fused),
+        Kind("scene form", 9.0, in_form),
     ]

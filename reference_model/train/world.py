@@ -63,6 +63,7 @@ class World:
     fused: tuple[Fused, ...]
     moving_fused: tuple[Fused, ...]
     image_scenes: tuple[Scene, ...]
+    clip_scenes: tuple[Scene, ...]
     images: Bank
     clips: Bank
 
@@ -127,6 +128,7 @@ def build_world(seed: int, sizes: Sizes, folder: Path, preprocessing: Preprocess
         fused,
         moving_fused,
         tuple(still.scene for still in pictures.values()),
+        tuple(films.values()),
         Bank(images),
         Bank(clips),
     )
