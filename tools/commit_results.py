@@ -17,7 +17,7 @@ from unite_bench import results
 from unite_bench.report.formats import markdown
 from unite_bench.report.leaderboard import by_group
 from unite_bench.results import committed_root
-from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
+from unite_bench.spec.catalogue import load_suite, tasks_of
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -45,7 +45,7 @@ def tables() -> str:
     """What stands in the README: one table a suite, from the committed results."""
     found = list(results.read_all([committed_root()]))
     suites = [load_suite(name) for name in SUITES]
-    return "\n\n".join(markdown(by_group(s, [load_task(name) for name in tasks_of(s)], found)) for s in suites)
+    return "\n\n".join(markdown(by_group(s, tasks_of(s), found)) for s in suites)
 
 
 def main() -> None:

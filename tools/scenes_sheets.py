@@ -106,7 +106,7 @@ def _text(text: str, width: int) -> Pillow.Image:
 
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or [name for suite in SUITES for name in tasks_of(load_suite(suite))]:
+    for name in sys.argv[1:] or [task.name for suite in SUITES for task in tasks_of(load_suite(suite))]:
         path = OUT / f"{name}.png"
         sheet(name).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size // 1000} kB")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from unite_bench.metrics.aggregate import over_queries
 from unite_bench.metrics.measures import per_query
 from unite_bench.metrics.quartets import QUARTET_CHANCE, quartet_values
 from unite_bench.ragged import Ragged
-from unite_bench.rank.counts import Counts, if_all_tied
+from unite_bench.rank.counts import Counts, count, if_all_tied
 from unite_bench.rank.grid import Similarity
 from unite_bench.rank.top import pool_mask, share_within
 from unite_bench.sources.build import TaskData
@@ -71,6 +71,8 @@ def _one(m: Measure, data: TaskData, ranked: Ranked) -> Measured:
         shares = share_within(ranked.queries, ranked.candidates, wanted, m.k or 1, *lists, ranked.similarity)
         values = shares * ranked.asked
         level = _form_by_chance(data, m.k or 1)
+    elif m.name == "content":
+        values, level = _within_asked_form(m, data, ranked)
     else:
         values = per_query(m, ranked.counts)
         level = per_query(m, if_all_tied(data.qrels, _pool_sizes(data)))
@@ -83,6 +85,38 @@ def wanted_form(data: TaskData) -> npt.NDArray[np.bool_]:
     assert data.target_modality is not None  # the schema demands it for modality@k
     forms = np.array([candidate.modality for candidate in data.candidates])
     return np.asarray(np.array(data.target_modality)[:, None] == forms[None, :])
+
+
+def _within_asked_form(m: Measure, data: TaskData, ranked: Ranked) -> tuple[Doubles, Doubles]:
+    """Values and chance of a measure when each query's pool holds the modality that it asks for and nothing else."""
+    everywhere = slice(0, len(data.queries))
+    inside = wanted_form(data) & pool_mask(everywhere, len(data.candidates), data.pools, data.excluded)
+    positives = data.qrels.keep(inside[data.qrels.rows, data.qrels.indices])
+    whole = Ragged.of([np.flatnonzero(row) for row in inside])
+    held = Ragged.of([np.flatnonzero(row) for row in inside[:, ranked.held]])
+    own = ranked.counts.qrels
+    own = own.keep(inside[:, ranked.held][own.rows, own.indices])
+    counts = count(ranked.queries, ranked.candidates, own, held, similarity=ranked.similarity)
+    return per_query(m, replace(counts, judged=positives)), per_query(m, if_all_tied(positives, whole.counts))
+
+
+def instruction_blind_ceiling(data: TaskData) -> float | None:
+    """The most hit@1 that an embedder can reach which gives equal queries under different instructions equal vectors; None
+    if no two queries differ in their instruction alone.
+
+    Such queries share one ranking, so one candidate stands first for all of them: at best the one that is right most often.
+    """
+    alike: dict[tuple[str, bytes], list[int]] = {}
+    for n, query in enumerate(data.queries):
+        pool = data.pools[n].tobytes() if data.pools is not None else b""
+        alike.setdefault((query.content, pool), []).append(n)
+    if all(len({data.queries[n].instruction for n in group}) == 1 for group in alike.values()):
+        return None
+    best = 0
+    for group in alike.values():
+        right = np.concatenate([data.qrels[n] for n in group])
+        best += int(np.bincount(right).max(initial=0))
+    return best / len(data.queries)
 
 
 def _form_by_chance(data: TaskData, k: int) -> Doubles:

@@ -10,11 +10,12 @@ import numpy as np
 from unite_bench import __version__, media
 from unite_bench.embedders.base import Embedder
 from unite_bench.encode.run import Encoded, Encoder
-from unite_bench.measuring import Measured, Ranked
+from unite_bench.measuring import Measured, Ranked, instruction_blind_ceiling
 from unite_bench.protocol import Settings
 from unite_bench.results import SCHEMA
 from unite_bench.sources.build import TaskData
 from unite_bench.spec.model import Task
+from unite_bench.stats.intervals import interval
 
 COLLAPSED = 1e-5  # a spread of scores below this means that the vectors hardly differ
 
@@ -55,6 +56,7 @@ def record(
             }
             for name, m in measured.items()
         },
+        "instruction_blind_ceiling": instruction_blind_ceiling(data) if task.primary == "hit@1" else None,
         "slices": _slices(data, measured[task.primary]),
         "partial": settings.limit is not None,
     }
@@ -185,12 +187,15 @@ def _spread(ranked: Ranked) -> float:
 
 
 def _slices(data: TaskData, primary: Measured) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean of the primary measure within each value of each declared slice."""
+    """The primary measure within each value of each declared slice, with its interval."""
     out: dict[str, dict[str, dict[str, float]]] = {}
+    clusters = None if data.clusters is None else np.array(data.clusters)
     for name, values in data.slices.items():
         labels = np.array(values)
-        out[name] = {
-            str(v): {"queries": int((labels == v).sum()), "value": float(primary.values[labels == v].mean())}
-            for v in sorted(set(values))
-        }
+        out[name] = {}
+        for label in sorted(set(values)):
+            inside = labels == label
+            (low, high), _ = interval(primary.values[inside], None if clusters is None else clusters[inside].tolist())
+            mean = float(primary.values[inside].mean())
+            out[name][label] = {"queries": int(inside.sum()), "value": mean, "low": low, "high": high}
     return out

@@ -27,7 +27,10 @@ from unite_bench.spec.measures import parse_measure
 
 # SHA-256 of the counts in test_thread_count_changes_no_bit
 COUNTS_OF_400_BY_3000 = "cdf785fc1a7f928a1b57595552cdcff0dee52921c7560f22cb2570ae90d38e58"
-MEASURES = ["hit@1", "hit@3", "recall@2", "precision@3", "precision@9", "mrr", "map@3", "map@9", "ndcg@3", "ndcg_exp@4"]
+MEASURES = [
+    *("hit@1", "hit@3", "recall@2", "precision@3", "precision@9", "mrr", "map@3", "map@9", "ndcg@3", "ndcg_exp@4"),
+    "all_first",
+]
 
 
 def measure_of_order(name: str, ranking: Sequence[int], grades: dict[int, float]) -> float:
@@ -43,6 +46,8 @@ def measure_of_order(name: str, ranking: Sequence[int], grades: dict[int, float]
         return len(hits) / k
     if base == "mrr":
         return 1 / hits[0]
+    if base == "all_first":
+        return float(set(ranking[: len(grades)]) == set(grades))
     if base == "map":
         return sum(n / place for n, place in enumerate(hits, start=1)) / len(grades)
     gain = (lambda g: g) if base == "ndcg" else (lambda g: 2**g - 1)

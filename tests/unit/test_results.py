@@ -59,7 +59,8 @@ def test_a_record_is_byte_equal_on_rerun_and_says_everything(task: Task, tmp_pat
     assert record["measures"]["hit@1"]["value"] == 1.0
     assert record["measures"]["hit@1"]["chance"] == 0.25
     assert record["measures"]["hit@1"]["low"] < 1.0
-    assert record["slices"]["kind"]["sea"] == {"queries": 2, "value": 1.0}
+    sea = record["slices"]["kind"]["sea"]
+    assert (sea["queries"], sea["value"], sea["high"]) == (2, 1.0, 1.0) and 0.3 < sea["low"] < 0.4  # Wilson, 2 of 2
     assert {"instructions", "pool", "ties", "frames", "digest"} <= set(record["protocol"])
     assert {"seconds", "packages", "hardware", "peak_memory_mb"} <= set(first.environment)
 
@@ -122,7 +123,7 @@ def named(result: Result, name: str, value: float, contamination: str = "clean")
     record = json.loads(json.dumps(result.record))
     record["embedder"]["name"] = name
     record["contamination"] = contamination
-    record["measures"]["hit@1"]["value"] = value
+    record["measures"]["hit@1"] |= {"value": value, "low": value - 0.1}
     return Result(record, result.environment)
 
 
@@ -137,7 +138,13 @@ def test_tables_mark_place_and_omit_honestly(task: Task) -> None:
         ("b", "66.7", False),
         ("trained", "100.0", True),
     ]
-    assert table.placed(0) == {1: 1, 0: 2}, "an in-domain row is never best"
+    column = {row: place for (row, at), place in table.places().items() if at == 0}
+    assert column == {1: 1, 0: 2}, "an in-domain row is never best"
+    turned = table.transposed()
+    assert turned.columns == ("a", "b", "trained") and turned.rows[0].cells[2].text == "100.0"
+    assert {at: place for (row, at), place in turned.places().items() if row == 0} == column
+    level = by_group(suite, [task], [*held[:2], named(base, "level", 0.3)])
+    assert (2, 0) not in level.places(), "what its interval does not lift above chance is never second"
     partial = by_group(suite, [task, other], held)
     assert {row.cells[-1].text for row in partial.rows} == {"-"}, "a partial row gets no average"
     raw = by_task(suite, [task], held, interval=True)

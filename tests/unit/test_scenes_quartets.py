@@ -172,7 +172,7 @@ def test_kinds_share_scenes_and_smaller_tables_are_the_first_of_larger_ones() ->
     for kind in ("colour", "shape"):
         held = [any(scene.canonical in base for scene in quartet.scenes) for quartet in _quartets(kind)]
         assert all(held)
-    small, large = (table("quartets-order-captions", seed=SEED, part="iid", count=n).rows for n in (5, 12))
+    small, large = (table("quartets-order-captions", seed=SEED, part="iid", count=n).rows for n in (10, 24))
     assert list(small) == list(large[:10])
 
 

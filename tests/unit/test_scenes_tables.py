@@ -11,13 +11,16 @@ import pytest
 
 import unite_bench
 from unite_bench.errors import UsageError
+from unite_bench.fresh import write_fresh_suite
 from unite_bench.items import Text
 from unite_bench.sources.build import TaskData, build
 from unite_bench.sources.scenes import Scene, Still, entails, table
+from unite_bench.sources.scenes.aspect_pools import ASPECTS, WORDINGS
 from unite_bench.sources.scenes.edit_pools import _image_cases, _video_cases
 from unite_bench.sources.scenes.fused_pools import _cases
 from unite_bench.sources.scenes.questions import ANSWERS
-from unite_bench.spec.model import Task
+from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
+from unite_bench.spec.model import ScenesSource, Task, Variant
 from unite_bench.spec.reader import read_task
 
 FOLDER = Path(unite_bench.__file__).parent / "tasks" / "scenes"
@@ -142,8 +145,8 @@ def test_questions_are_balanced() -> None:
 
 
 def test_the_union_pool_has_every_scene_in_every_form() -> None:
-    queries = _rows("union-queries", 100)
-    forms = {form: _rows(f"union-{form}", 100) for form in ("text", "image", "video", "fused")}
+    queries = _rows("union-queries", 400)
+    forms = {form: _rows(f"union-{form}", 400) for form in ("text", "image", "video", "fused")}
     assert len(queries) == 400
     assert {len(rows) for rows in forms.values()} == {100}
     assert Counter(row["target_modality"] for row in queries) == dict.fromkeys(
@@ -163,11 +166,11 @@ def test_the_union_pool_has_every_scene_in_every_form() -> None:
 
 
 def test_instructions_come_in_several_wordings() -> None:
-    rows = _rows("union-queries", 100)
+    rows = _rows("union-queries", 400)
     wordings = Counter((row["target_modality"], row["instruction"]) for row in rows)
     assert len(wordings) == 20
     assert not {row["instruction"] for row in rows} & {
-        row["instruction"] for row in _rows("union-queries", 20, "held-out")
+        row["instruction"] for row in _rows("union-queries", 80, "held-out")
     }
 
 
@@ -182,3 +185,68 @@ def test_tables_serve_every_part() -> None:
     for part, seed in (("train", 1_000_000), ("held-out", 7001)):
         for name in ("still", "moving", "questions", "image-edits", "video-edits", "fused-queries", "union-queries"):
             assert len(table(name, seed=seed, part=part, count=8).rows) >= 8
+
+
+def test_one_thing_in_common_is_what_the_instruction_names() -> None:
+    queries, pictures = (_rows(name, 500) for name in ("aspect-queries", "aspects"))
+    shown = {row["id"]: row["image"].scene.things[0] for row in pictures}
+    assert len(queries) == 500
+    for row in queries:
+        source = row["image"].scene.things[0]
+        common = {
+            name: {aspect for aspect in ASPECTS if getattr(shown[name], aspect) == getattr(source, aspect)}
+            for name in row["pool"]
+        }
+        assert common[row["positive"]] == {row["aspect"]}
+        assert [name for name, aspects in common.items() if row["aspect"] in aspects] == [row["positive"]]
+        assert sorted(map(len, common.values())) == [0, 0, 1, 1, 1, 1]
+        assert row["instruction"] in WORDINGS[row["aspect"]]
+
+
+def test_a_wrong_instruction_names_what_the_other_one_is_about() -> None:
+    right, wrong = (_rows(name, 500) for name in ("aspect-queries", "aspect-wrong-queries"))
+    named = {(row["scene"], row["aspect"]): row["positive"] for row in right}
+    for one, other in zip(right, wrong, strict=True):
+        assert (one["id"], one["image"].digest, one["positive"]) == (
+            other["id"],
+            other["image"].digest,
+            other["positive"],
+        )
+        (meant,) = [aspect for aspect, words in WORDINGS.items() if other["instruction"] in words]
+        assert meant != other["aspect"] and (other["scene"], meant) in named
+
+
+def test_forms_are_preferred_in_pairs_of_one_scene() -> None:
+    rows = _rows("preference-queries", 600)
+    assert Counter(row["pair"] for row in rows) == dict.fromkeys({row["pair"] for row in rows}, 100)
+    assert len({row["pair"] for row in rows}) == 6
+    for row in rows:
+        forms = [one.split(":")[0] for one in row["both"]]
+        assert row["pair"] == " above ".join(forms) and row["form"] == forms[0]
+        assert {one.split(":")[1] for one in row["both"]} == {row["scene"]}
+
+
+def test_a_variant_draws_the_same_tasks_in_another_number_and_from_another_seed() -> None:
+    for task in tasks_of(load_suite("scenes")):
+        assert task.name.endswith("-2k")
+    for name in ("scenes-t2i", "scenes-union", "scenes-quartet-order", "scenes-instruction", "scenes-form-preference"):
+        few = build(Variant(suffix="-few", queries=48).of(load_task(name)))
+        whole, other = build(load_task(name)), build(Variant(suffix="-new", queries=48, seed=5).of(load_task(name)))
+        assert [query.content for query in few.queries] == [
+            query.content for query in whole.queries[: len(few.queries)]
+        ]
+        assert 40 <= len(few.queries) == len(other.queries) <= 48
+        assert not {query.content for query in few.queries} & {query.content for query in other.queries}
+
+
+def test_a_fresh_suite_is_one_file_and_refuses_known_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "fresh.yaml"
+    assert write_fresh_suite(path, 4242, 100) == len(tasks_of(load_suite("scenes")))
+    tasks = tasks_of(load_suite(str(path)))
+    sources = [task.source_of(side) for task in tasks for side in (task.queries, *task.corpora)]
+    assert {(source.seed, source.count) for source in sources if isinstance(source, ScenesSource)} == {(4242, 100)}
+    for seed, reason in ((7001, "shipped tasks"), (1_000_001, "kept for training")):
+        with pytest.raises(UsageError, match=reason):
+            write_fresh_suite(tmp_path / "other.yaml", seed, 100)
+    with pytest.raises(UsageError, match="exists"):
+        write_fresh_suite(path, 4242, 100)

@@ -93,10 +93,10 @@ def test_names_of_shipped_files_are_the_names_inside() -> None:
     assert {name: load_suite(name).name for name in suite_files()} == {name: name for name in suite_files()}
 
 
-def test_every_suite_names_tasks_that_exist() -> None:
+def test_every_task_of_every_suite_is_found_by_its_name() -> None:
     for name in suite_files():
         for task in tasks_of(load_suite(name)):
-            assert task in task_files(), f"suite {name} names {task}"
+            assert load_task(task.name) == task, f"suite {name} names {task.name}"
 
 
 def test_unknown_names_come_with_a_suggestion() -> None:
@@ -107,8 +107,8 @@ def test_unknown_names_come_with_a_suggestion() -> None:
 def test_a_suite_file_may_name_task_files_beside_it(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(GOOD)
     (tmp_path / "suite.yaml").write_text("name: own\ntasks: [mine.yaml]\n")
-    (path,) = tasks_of(load_suite(str(tmp_path / "suite.yaml")))
-    assert load_task(path).name == "mine"
+    (task,) = tasks_of(load_suite(str(tmp_path / "suite.yaml")))
+    assert task.name == "mine"
 
 
 def test_the_schema_for_editors_knows_every_key() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unite_bench.cli.reporting import leaderboard
+from unite_bench.cli.reporting import Format, leaderboard
 from unite_bench.embedders.baselines import ConstantEmbedder
 from unite_bench.errors import UsageError
 from unite_bench.evaluation import evaluate
@@ -40,7 +40,8 @@ def test_a_control_below_chance_counts_as_chance() -> None:
 def test_without_both_controls_there_is_no_temporal_score() -> None:
     results = [_result("t", 0.9), _result("t-one-frame", 0.2), _result("t-shuffled", 0.5, partial=True)]
     assert temporal_scores(results)[0].temporal is None
-    assert "| toy | t | 90.0 | 20.0 | - | - |" in temporal_table(results)
+    (row,) = temporal_table(results).rows
+    assert [row.name, *(cell.text for cell in row.cells)] == ["toy", "t", "90.0", "20.0", "-", "-"]
     with pytest.raises(UsageError, match="embedded-controls"):
         temporal_table([_result("alone", 0.5)])
 
@@ -49,5 +50,5 @@ def test_the_leaderboard_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture
     """Of a model that knows nothing: chance everywhere, and nothing owed to time."""
     for name in ("scenes-quartet-order", "scenes-quartet-order-one-frame", "scenes-quartet-order-shuffled"):
         write(evaluate(ConstantEmbedder(), load_task(name)), tmp_path)
-    leaderboard(results=[tmp_path], temporal=True)
-    assert "| constant | scenes-quartet-order | 16.7 | 16.7 | 16.7 | 0.0 |" in capsys.readouterr().out
+    leaderboard(results=[tmp_path], temporal=True, format_=Format.CSV)
+    assert "constant,scenes-quartet-order,16.7,16.7,16.7,0.0" in capsys.readouterr().out

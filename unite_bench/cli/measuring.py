@@ -90,10 +90,10 @@ def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:
     from unite_bench.errors import UsageError
     from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
 
-    names = dict.fromkeys([name for suite in suites for name in tasks_of(load_suite(suite))] + tasks)
-    if not names:
+    chosen = [task for suite in suites for task in tasks_of(load_suite(suite))] + [load_task(name) for name in tasks]
+    if not chosen:
         raise UsageError("nothing to run: give --suite or --task; `unite-bench list` shows both")
-    return [load_task(name) for name in names]
+    return list({task.name: task for task in chosen}.values())
 
 
 def _summary(outcome: Outcome) -> dict[str, object]:

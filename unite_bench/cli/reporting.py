@@ -27,11 +27,16 @@ def leaderboard(
     per_task: Annotated[bool, typer.Option("--per-task", help="one column a task, raw scores")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="with --per-task: 95 % intervals")] = False,
     temporal: Annotated[bool, typer.Option("--temporal", help="tasks over clips less their controls")] = False,
+    by_instruction: Annotated[
+        bool, typer.Option("--instructions", help="scores over the wordings of instructions, and under wrong ones")
+    ] = False,
+    transpose: Annotated[bool, typer.Option("--transpose", help="embedders as columns")] = False,
     format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
 ) -> None:
     """Print embedders by granularity and modality, or by task. Real data and scenes are never averaged together."""
     from unite_bench.errors import UsageError
     from unite_bench.report.formats import FORMATS
+    from unite_bench.report.instructions import instructions_table
     from unite_bench.report.leaderboard import by_group, by_task
     from unite_bench.report.temporal import temporal_table
     from unite_bench.results import committed_root, read_all
@@ -42,17 +47,18 @@ def leaderboard(
     found = list(read_all(folders))
     if not found:
         raise UsageError(f"no results in {', '.join(map(str, folders))}; `unite-bench run` writes them")
-    if temporal:
-        typer.echo(temporal_table(found))
+    write = FORMATS[format_.value]
+    if temporal or by_instruction:
+        typer.echo(write(temporal_table(found) if temporal else instructions_table(found)))
         return
-    named = [(s, [load_task(name) for name in tasks_of(s)]) for s in map(load_suite, suite or [])]
+    named = [(s, tasks_of(s)) for s in map(load_suite, suite or [])]
     if task:
         named.append((Suite(name="tasks", title="Chosen tasks", tasks=task), [load_task(name) for name in task]))
     if not named:
         defaults = map(load_suite, ("embedded-sanity", "embedded-scenes"))
-        named = [(s, [load_task(name) for name in tasks_of(s)]) for s in defaults]
+        named = [(s, tasks_of(s)) for s in defaults]
     if not suite and not task:  # by default, whichever of the two there are results for
         there = {result.record["task"]["label"] for result in found}
         named = [(s, tasks) for s, tasks in named if any(t.label in there for t in tasks)]
     tables = [by_task(s, tasks, found, intervals) if per_task else by_group(s, tasks, found) for s, tasks in named]
-    typer.echo("\n\n".join(FORMATS[format_.value](table) for table in tables))
+    typer.echo("\n\n".join(write(table.transposed() if transpose else table) for table in tables))

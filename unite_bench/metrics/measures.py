@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from unite_bench.rank.counts import Counts
 from unite_bench.spec.measures import Measure
@@ -23,7 +24,8 @@ Ints = npt.NDArray[np.int64]
 def per_query(measure: Measure, counts: Counts) -> Doubles:
     """Values of one measure, (queries,). A query without positives in its pool scores 0 (rank: the pool's size + 1).
 
-    `modality@k` is not about positives; `unite_bench.rank.top.share_within` gives it.
+    `modality@k` is not about positives; `unite_bench.rank.top.share_within` gives it. `content@k` is `hit@k` over counts of
+    pools that hold the asked modality alone.
     """
     ordered = _Ordered(counts)
     if measure.k is None:
@@ -119,6 +121,16 @@ def median_rank(o: _Ordered) -> Doubles:
     return out
 
 
+def all_first(o: _Ordered) -> Doubles:
+    """Probability that every positive stands above every other candidate: decided by the lowest positive's tie group."""
+    out = np.zeros(o.queries)
+    last = np.r_[o.first[1:], o.rows.size] - 1 if o.rows.size else o.first
+    n, t, r, p = o.n[last], o.t[last], o.r[last], o.p[last]
+    whole = (r + p) == o.positives[o.rows[last]]  # a positive that could not be encoded stands nowhere
+    out[o.rows[last]] = np.where((n == r) & whole, 1.0 / special.comb(t, p), 0.0)
+    return out
+
+
 def average_precision(o: _Ordered, k: int) -> Doubles:
     """Expected average precision within the first k, over all positives of the query."""
     harmonic = _harmonic(int(np.max(o.n + o.t, initial=0)))
@@ -146,9 +158,14 @@ def _harmonic(last: int) -> Doubles:
     return np.concatenate([np.zeros(1), np.cumsum(1.0 / np.arange(1, last + 1))])
 
 
-_WHOLE: dict[str, Callable[[_Ordered], Doubles]] = {"mrr": mean_reciprocal_rank, "median_rank": median_rank}
+_WHOLE: dict[str, Callable[[_Ordered], Doubles]] = {
+    "mrr": mean_reciprocal_rank,
+    "median_rank": median_rank,
+    "all_first": all_first,
+}
 _CUT: dict[str, Callable[[_Ordered, int], Doubles]] = {
     "hit": hit,
+    "content": hit,
     "recall": recall,
     "precision": precision,
     "map": average_precision,

@@ -96,9 +96,10 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 def _cells(table: Table, n: int, row: Row, best: dict[int, str], escape: Callable[[str], str]) -> list[str]:
     out = []
+    places = table.places()
     for column, cell in enumerate(row.cells):
         text = escape(_marked(cell))
-        place = table.placed(column).get(n)
+        place = places.get((n, column))
         out.append(best[place].format(text) if place else text)
     return out
 

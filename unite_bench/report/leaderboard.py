@@ -122,6 +122,11 @@ def _chance(result: Result) -> float:
     return float(result.record["measures"][result.record["task"]["primary"]]["chance"])
 
 
+def _beats_chance(result: Result) -> bool:
+    """Whether the interval of the primary measure lies above chance; what does not is never best."""
+    return float(result.record["measures"][result.record["task"]["primary"]]["low"]) > _chance(result)
+
+
 def _corrected(result: Result) -> float:
     return above_chance(result.primary, _chance(result))
 
@@ -150,7 +155,7 @@ def _task_cell(result: Result | None, of: dict[str, Result], task: Task, interva
     text = f"{100 * result.primary:.1f}"
     if interval:
         text += f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
-    return Cell(text, result.primary, marks=_marks([result]))
+    return Cell(text, result.primary, _beats_chance(result), _marks([result]))
 
 
 def _group_cell(of: dict[str, Result], group: Sequence[Task]) -> Cell:
@@ -158,7 +163,7 @@ def _group_cell(of: dict[str, Result], group: Sequence[Task]) -> Cell:
     if len(found) < len(group):
         return MISSING if any(_can(of, task) for task in group) else NOT_APPLICABLE
     value = float(np.mean([_corrected(result) for result in found]))
-    return Cell(percent(value), value, marks=_marks(found))
+    return Cell(percent(value), value, any(map(_beats_chance, found)), _marks(found))
 
 
 def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Cell:
@@ -168,4 +173,5 @@ def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Ce
     for task in tasks:
         grouped.setdefault(task.granularity, []).append(_corrected(of[task.label]))
     value = over_tasks(grouped)
-    return Cell(percent(value), value, marks=_marks(of[task.label] for task in tasks))
+    beats = any(_beats_chance(of[task.label]) for task in tasks)
+    return Cell(percent(value), value, beats, _marks(of[task.label] for task in tasks))

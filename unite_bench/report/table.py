@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,46 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns (after the name column), rows and what must be read with them."""
+    """Columns (after the name column), rows and what must be read with them.
+
+    What is compared stands in the rows, or, in a `turned` table, in the columns, of which the last `apart` are never best.
+    """
 
     caption: str
     name_column: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: dict[str, str] = field(default_factory=dict)
+    turned: bool = False
+    apart: int = 0
 
-    def placed(self, column: int) -> dict[int, int]:
-        """Row number to 1 (best) or 2 (second) in a column, by value as printed; equal texts share a place.
+    def places(self) -> dict[tuple[int, int], int]:
+        """(row, column) to 1 (best) or 2 (second)."""
+        if self.turned:
+            kept = range(len(self.columns) - self.apart)
+            lines = [[((n, c), row.cells[c]) for c in kept] for n, row in enumerate(self.rows)]
+        else:
+            held = [(n, row) for n, row in enumerate(self.rows) if not row.below_rule]
+            lines = [[((n, c), row.cells[c]) for n, row in held] for c in range(len(self.columns))]
+        return {at: place for line in lines for at, place in _placed(line).items()}
 
-        With fewer than two rows to compare there is no best.
-        """
-        held = [(n, row.cells[column]) for n, row in enumerate(self.rows) if not row.below_rule]
-        compared = [(n, cell) for n, cell in held if cell.value is not None and cell.ranked]
-        if len(compared) < 2:
-            return {}
-        texts = list(dict.fromkeys(cell.text for _, cell in sorted(compared, key=lambda pair: -(pair[1].value or 0.0))))
-        order = {text: place for place, text in enumerate(texts[:2], start=1)}
-        return {n: order[cell.text] for n, cell in compared if cell.text in order}
+    def transposed(self) -> Table:
+        """Columns as rows and rows as columns; what stood below the rule comes last."""
+        rows = tuple(Row(name, tuple(row.cells[c] for row in self.rows)) for c, name in enumerate(self.columns))
+        apart = sum(row.below_rule for row in self.rows)
+        return replace(
+            self, name_column="", columns=tuple(row.name for row in self.rows), rows=rows, turned=True, apart=apart
+        )
+
+
+def _placed(line: Sequence[tuple[tuple[int, int], Cell]]) -> dict[tuple[int, int], int]:
+    """Best and second of what is compared, by value as printed; equal texts share a place. One alone is not best."""
+    compared = [(at, cell) for at, cell in line if cell.value is not None and cell.ranked]
+    if len(compared) < 2:
+        return {}
+    texts = list(dict.fromkeys(cell.text for _, cell in sorted(compared, key=lambda pair: -(pair[1].value or 0.0))))
+    order = {text: place for place, text in enumerate(texts[:2], start=1)}
+    return {at: order[cell.text] for at, cell in compared if cell.text in order}
 
 
 def ordered(rows: Sequence[Row]) -> tuple[Row, ...]:

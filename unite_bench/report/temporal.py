@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unite_bench.errors import UsageError
+from unite_bench.report.leaderboard import percent
+from unite_bench.report.table import MISSING, Cell, Row, Table
 from unite_bench.results import Result
 
 CONTROLS = ("one-frame", "shuffled")
@@ -46,17 +48,21 @@ def temporal_scores(results: Iterable[Result]) -> list[Temporal]:
     return found
 
 
-def temporal_table(results: Iterable[Result]) -> str:
-    """The temporal scores as a Markdown table, in percent. Raises UsageError if no task has a control."""
+def temporal_table(results: Iterable[Result]) -> Table:
+    """The temporal scores in percent. Raises UsageError if no task has a control."""
     rows = temporal_scores(results)
     if not rows:
         raise UsageError("no result has a control beside it; `unite-bench run --suite embedded-controls` makes them")
-    lines = [
-        "| embedder | task | score | one frame | shuffled | temporal |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        cells = [row.score, *(row.controls.get(control) for control in CONTROLS), row.temporal]
-        shown = " | ".join("-" if cell is None else f"{100 * cell:.1f}" for cell in cells)
-        lines.append(f"| {row.embedder} | {row.task} | {shown} |")
-    return "\n".join(lines)
+
+    def cell(value: float | None) -> Cell:
+        return MISSING if value is None else Cell(percent(value), value, ranked=False)
+
+    return Table(
+        "Tasks over clips, in percent. temporal: the score less the better control, which counts as chance if below.",
+        "embedder",
+        ("task", "score", "one frame", "shuffled", "temporal"),
+        tuple(
+            Row(row.embedder, (Cell(row.task), *map(cell, (row.score, *map(row.controls.get, CONTROLS), row.temporal))))
+            for row in rows
+        ),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,14 +30,22 @@ def suite_files() -> dict[str, Path]:
     return {p.stem: p for p in sorted((tasks_root() / "suites").glob("*.yaml"))}
 
 
+@lru_cache(maxsize=1)
+def varied_tasks() -> dict[str, Task]:
+    """Name to task of what the shipped suites draw again under names of their own."""
+    varied = [suite for suite in map(load_suite, suite_files()) if suite.variant is not None]
+    return {task.name: task for suite in varied for task in tasks_of(suite) if task.name not in task_files()}
+
+
 def load_task(name: str) -> Task:
     """A shipped task by name, or a task file by path. Raises UsageError with a suggestion, or SpecError."""
     if name.endswith((".yaml", ".yml")):
         return read_task(Path(name))
-    found = task_files().get(name)
-    if found is None:
-        raise UsageError(_unknown("task", name, task_files()))
-    return read_task(found)
+    if name in task_files():
+        return read_task(task_files()[name])
+    if name in varied_tasks():
+        return varied_tasks()[name]
+    raise UsageError(_unknown("task", name, [*task_files(), *varied_tasks()]))
 
 
 def load_suite(name: str) -> Suite:
@@ -55,19 +63,17 @@ def load_suite(name: str) -> Suite:
     return read_suite(found)
 
 
-def tasks_of(suite: Suite) -> list[str]:
-    """Names of all tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
-    names: dict[str, None] = {}
+def tasks_of(suite: Suite) -> list[Task]:
+    """All tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
 
-    def visit(current: Suite, above: tuple[str, ...]) -> None:
+    def visit(current: Suite, above: tuple[str, ...]) -> Iterator[Task]:
         if current.name in above:
             raise UsageError(f"suite {current.name!r} contains itself: {' > '.join((*above, current.name))}")
-        names.update(dict.fromkeys(current.tasks))
-        for inner in current.suites:
-            visit(load_suite(inner), (*above, current.name))
+        inner = [task for name in current.suites for task in visit(load_suite(name), (*above, current.name))]
+        for task in [*map(load_task, current.tasks), *inner]:
+            yield task if current.variant is None else current.variant.of(task)
 
-    visit(suite, ())
-    return list(names)
+    return list({task.name: task for task in visit(suite, ())}.values())
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -10,9 +10,9 @@ import difflib
 import re
 from dataclasses import dataclass
 
-WITH_CUTOFF = ("hit", "recall", "precision", "map", "ndcg", "ndcg_exp", "modality")
+WITH_CUTOFF = ("hit", "recall", "precision", "map", "ndcg", "ndcg_exp", "modality", "content")
 QUARTET = ("text_score", "image_score", "group_score", "pairwise")
-WITHOUT_CUTOFF = ("mrr", "median_rank", *QUARTET)
+WITHOUT_CUTOFF = ("mrr", "median_rank", "all_first", *QUARTET)
 LOWER_IS_BETTER = frozenset({"median_rank"})
 
 
@@ -30,6 +30,11 @@ class Measure:
     def of_quartets(self) -> bool:
         """Whether it is measured over two queries and their two candidates together."""
         return self.name in QUARTET
+
+    @property
+    def of_forms(self) -> bool:
+        """Whether it compares what a query asks for, its target modality, with the forms of the candidates."""
+        return self.name in ("modality", "content")
 
     @property
     def lower_is_better(self) -> bool:

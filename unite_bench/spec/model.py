@@ -41,7 +41,7 @@ class ScenesSource(Strict):
     table: str
     seed: int
     part: str = "iid"
-    count: int = Field(gt=0)
+    count: int = Field(gt=0, description="queries of the task, at most; the same in all its tables")
 
 
 Source = Annotated[FilesSource | BeirSource | ScenesSource, Field(discriminator="kind")]
@@ -182,11 +182,12 @@ class Task(Strict):
             )
         if len(set(self.metrics)) != len(self.metrics):
             raise ValueError("a measure is listed twice in metrics")
-        if (self.pool == "union") != isinstance(self.candidates, list):
-            raise ValueError("pool: union goes with a list of corpora under candidates, and only with it")
-        needs_target = any(m.startswith("modality@") for m in self.metrics)
-        if needs_target and self.target_modality is None:
-            raise ValueError("modality@k needs target_modality: {column: ...}")
+        if self.pool == "union" and not isinstance(self.candidates, list):
+            raise ValueError("pool: union goes with a list of corpora under candidates")
+        if self.pool == "corpus" and isinstance(self.candidates, list):
+            raise ValueError("a list of corpora under candidates goes with pool: union or {per-query: ...}")
+        if any(m.of_forms for m in self.measures) and self.target_modality is None:
+            raise ValueError("modality@k and content@k need target_modality: {column: ...}")
         if any(m.of_quartets for m in self.measures) != (self.quartets is not None):
             raise ValueError("quartets: {column: ...} goes with text_score, image_score, group_score, pairwise")
         if self.quartets is not None and not isinstance(self.pool, PerQuery):
@@ -230,6 +231,34 @@ class Task(Strict):
         return content_digest(self.model_dump_json(exclude=words))
 
 
+class Variant(Strict):
+    """Tasks of the procedural world drawn again: in another number, from another seed, under another name."""
+
+    suffix: str = Field(pattern=r"^-[a-z0-9._-]+$", description="appended to the names of the tasks")
+    queries: int | None = Field(default=None, gt=0, description="queries of each task, at most")
+    seed: int | None = Field(default=None, ge=0)
+
+    def of(self, task: Task) -> Task:
+        """The variant of a task; a task without scenes stays as it is."""
+        sides = (task.queries, *task.corpora)
+        if not all(isinstance(task.source_of(side), ScenesSource) for side in sides):
+            return task
+        changed = {"count": self.queries, "seed": self.seed}
+        fields = {name: value for name, value in changed.items() if value is not None}
+
+        def drawn(side: Side) -> Side:
+            return side.model_copy(update={"source": task.source_of(side).model_copy(update=fields)})
+
+        candidates = [drawn(side) for side in task.corpora]
+        update = {
+            "name": task.name + self.suffix,
+            "source": None,
+            "queries": drawn(task.queries),
+            "candidates": candidates if isinstance(task.candidates, list) else candidates[0],
+        }
+        return task.model_copy(update=update).in_folder(task.folder)
+
+
 class Suite(Strict):
     """A named list of tasks and other suites."""
 
@@ -238,6 +267,7 @@ class Suite(Strict):
     tasks: list[str] = []
     suites: list[str] = []
     aggregate: bool = Field(default=True, description="whether one mean over the suite's tasks is meaningful")
+    variant: Variant | None = Field(default=None, description="draws the scenes tasks of this suite again")
 
     @model_validator(mode="after")
     def _not_empty(self) -> Suite:

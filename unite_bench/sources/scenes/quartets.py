@@ -77,20 +77,39 @@ def captions(kind: str, seed: int, part: str, count: int) -> list[Row]:
 
 
 def candidates(kind: str, seed: int, part: str, count: int) -> list[Row]:
-    """Two rows a quartet with its picture or clip, in a column named after the medium."""
+    """Two rows a quartet with its picture or clip, in a column named after the medium; `wordings` is the pool of `texts`
+    in which both true wordings, `true_wordings`, are to stand above the false one."""
     medium = KINDS[kind].medium
     program: Callable[[Any], Still | Clip] = Still if medium == "image" else Clip
     return [
-        {"id": f"{n}{'AB'[k]}", medium: program(quartet.scenes[k])}
+        {
+            "id": f"{n}{'AB'[k]}",
+            "quartet": str(n),
+            "slice": quartet.slice,
+            medium: program(quartet.scenes[k]),
+            "true_wordings": [f"{n}{'ab'[k]}", f"{n}{'ab'[k]} reworded"],
+            "wordings": [f"{n}{'ab'[k]}", f"{n}{'ab'[k]} reworded", f"{n}{'ab'[1 - k]}"],
+        }
         for n, quartet in enumerate(_held(kind, seed, part, count))
         for k in (0, 1)
     ]
 
 
+def texts(kind: str, seed: int, part: str, count: int) -> list[Row]:
+    """Four rows a quartet: both captions, each in both wordings."""
+    return [
+        {"id": f"{n}{'ab'[k]}{suffix}", "text": said[k]}
+        for n, quartet in enumerate(_held(kind, seed, part, count))
+        for k in (0, 1)
+        for suffix, said in (("", quartet.captions), (" reworded", quartet.paraphrases))
+    ]
+
+
 def tables() -> dict[str, Callable[[int, str, int], list[Row]]]:
-    """Every table by name: `quartets-KIND` and `quartets-KIND-captions`."""
+    """Every table by name: `quartets-KIND`, `quartets-KIND-captions` and `quartets-KIND-texts`."""
     found: dict[str, Callable[[int, str, int], list[Row]]] = {}
     for kind in KINDS:
         found[f"quartets-{kind}"] = partial(candidates, kind)
         found[f"quartets-{kind}-captions"] = partial(captions, kind)
+        found[f"quartets-{kind}-texts"] = partial(texts, kind)
     return found

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 from unite_bench.errors import UsageError
-from unite_bench.sources.scenes import edit_pools, fused_pools, quartets, union_pools
+from unite_bench.sources.scenes import aspect_pools, edit_pools, fused_pools, quartets, union_pools
 from unite_bench.sources.scenes.bases import moving_base, still_base
 from unite_bench.sources.scenes.entailment import Truths
+from unite_bench.sources.scenes.forms import FORMS
 from unite_bench.sources.scenes.language import long, paraphrase, short
 from unite_bench.sources.scenes.questions import ANSWERS, Question, questions
 from unite_bench.sources.scenes.render import Clip, Still
@@ -26,11 +27,15 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """What a task asks for. `count` is the number of queries (of base scenes, for `still` and `moving`)."""
+    """What a task asks for: at most `count` queries. All tables of a task take the same request."""
 
     seed: int
     part: str
     count: int
+
+    def units(self, queries: int) -> int:
+        """How many scenes, quartets and the like there are, where each of them makes that many queries."""
+        return max(1, self.count // queries)
 
 
 @lru_cache(maxsize=64)
@@ -128,8 +133,8 @@ def _answers(request: Request) -> list[Row]:
     return [{"id": f"{kind}:{text}", "text": text} for kind, texts in ANSWERS.items() for text in texts]
 
 
-def _made(make: Callable[[int, str, int], list[Row]]) -> Callable[[Request], list[Row]]:
-    return lambda request: make(request.seed, request.part, request.count)
+def _made(make: Callable[[int, str, int], list[Row]], queries: int = 1) -> Callable[[Request], list[Row]]:
+    return lambda request: make(request.seed, request.part, request.units(queries))
 
 
 _TABLES: dict[str, Callable[[Request], list[Row]]] = {
@@ -143,10 +148,8 @@ _TABLES: dict[str, Callable[[Request], list[Row]]] = {
     "edited-videos": _made(edit_pools.video_candidates),
     "fused-queries": _made(fused_pools.queries),
     "fused": _made(fused_pools.candidates),
-    "union-queries": _made(union_pools.queries),
-    "union-text": _made(union_pools.texts),
-    "union-image": _made(union_pools.images),
-    "union-video": _made(union_pools.videos),
-    "union-fused": _made(union_pools.fused),
-    **{name: _made(make) for name, make in quartets.tables().items()},
+    **{name: _made(make, len(FORMS)) for name, make in union_pools.TABLES.items()},
+    **{name: _made(make, len(union_pools.PAIRS)) for name, make in union_pools.PREFERENCE_TABLES.items()},
+    **{name: _made(make, aspect_pools.QUERIES) for name, make in aspect_pools.TABLES.items()},
+    **{name: _made(make, 2) for name, make in quartets.tables().items()},
 }

@@ -6,9 +6,9 @@ asks for one form: the other forms are right content in the wrong form, the othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 from unite_bench.sources.scenes.bases import movings
@@ -19,6 +19,7 @@ from unite_bench.sources.scenes.render import Clip, Still
 from unite_bench.sources.scenes.world import Scene
 
 Row = Mapping[str, Any]
+PAIRS = tuple(combinations(FORMS, 2))
 
 
 @lru_cache(maxsize=16)
@@ -51,6 +52,22 @@ def queries(seed: int, part: str, count: int) -> list[Row]:
     return rows
 
 
+def pairs(seed: int, part: str, count: int) -> list[Row]:
+    """No form is asked for: each query has two forms of its own scene to choose from, both right. `form` is the first."""
+    return [
+        {
+            "id": f"{one}/{other}:{i}",
+            "scene": str(i),
+            "text": paraphrase(scene, i, part, motion=False),
+            "pair": f"{one} above {other}",
+            "form": one,
+            "both": [f"{one}:{i}", f"{other}:{i}"],
+        }
+        for i, scene in _scenes(seed, part, count)
+        for one, other in PAIRS
+    ]
+
+
 def texts(seed: int, part: str, count: int) -> list[Row]:
     """The scenes as short captions without motion."""
     scenes = _scenes(seed, part, count)
@@ -74,3 +91,13 @@ def fused(seed: int, part: str, count: int) -> list[Row]:
         shown, text = split_fused(scene, i, part)
         rows.append({"id": f"image+text:{i}", "image": Still(shown, clear_frame(scene)), "text": text})
     return rows
+
+
+_CORPORA: dict[str, Callable[[int, str, int], list[Row]]] = {
+    "text": texts,
+    "image": images,
+    "video": videos,
+    "fused": fused,
+}
+TABLES = {"union-queries": queries, **{f"union-{name}": make for name, make in _CORPORA.items()}}
+PREFERENCE_TABLES = {"preference-queries": pairs, **{f"preference-{name}": make for name, make in _CORPORA.items()}}
