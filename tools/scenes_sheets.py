@@ -21,22 +21,16 @@ from unite_bench.sources.build import TaskData, build
 from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
 
 OUT = Path(__file__).parents[1] / "docs" / "scenes"
-SUITES = (
-    "embedded-scenes",
-    "embedded-quartets-composition",
-    "embedded-quartets-recognition",
-    "embedded-scenes-held-out",
-    "embedded-controls",
-)
+SUITE = "embedded-diagnostic"
 ROWS = 6
 STILL, FRAME = 112, 56  # pixels of a picture, and of a frame of a clip
 RIGHT, WRONG = (20, 140, 60), (190, 30, 30)
 
 
 def sheet(name: str) -> Pillow.Image:
-    """The first queries of a task, of a quartet task one row a quartet."""
+    """The first queries of a task; of quartets one row each, of several wordings the first."""
     data = build(load_task(name))
-    step = 2 if data.quartets is not None else 1
+    step = 2 if data.quartets is not None else 5 if "wording" in data.slices else 1
     rows = [_row(data, n) for n in range(0, min(ROWS * step, len(data.queries)), step)]
     page = Pillow.new("RGB", (max(row.width for row in rows), sum(row.height + 6 for row in rows)), "white")
     top = 0
@@ -106,7 +100,7 @@ def _text(text: str, width: int) -> Pillow.Image:
 
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or [task.name for suite in SUITES for task in tasks_of(load_suite(suite))]:
+    for name in sys.argv[1:] or [task.name for task in tasks_of(load_suite(SUITE))]:
         path = OUT / f"{name}.png"
         sheet(name).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size // 1000} kB")
