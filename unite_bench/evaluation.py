@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unite_bench import environment, recording
-from unite_bench.embedders.base import Embedder
+from unite_bench import environment, media, recording
+from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.embedders.oracle import OracleEmbedder
 from unite_bench.encode.run import Encoded, Encoder, Progress
 from unite_bench.errors import DataError, UsageError
@@ -41,8 +41,10 @@ def evaluate(
     ItemFailed or ModelError if the embedder breaks its contract. What was encoded before an error stays in the store.
     """
     settings, phases = settings or Settings(), environment.Phases()
+    media.read_with(settings.reader)
+    card = embedder.embedder.card if isinstance(embedder, Encoder) else embedder.card
     with phases.phase("build"):
-        data = _shown(build(task, skip_broken=settings.on_error == "skip"), settings)
+        data = _shown(build(task, skip_broken=settings.on_error == "skip"), settings, card)
     with tempfile.TemporaryDirectory() as scratch:
         encoder = _encoder(embedder, data, settings, store, Path(scratch))
         missing = unsupported(encoder.embedder, data)
@@ -72,10 +74,11 @@ def unsupported(embedder: Embedder, data: TaskData) -> str:
     return ", ".join(sorted(wanted - embedder.card.modalities))
 
 
-def _shown(data: TaskData, settings: Settings) -> TaskData:
-    """The data as the protocol shows it: instructions or none, all queries or the first."""
+def _shown(data: TaskData, settings: Settings, card: EmbedderCard) -> TaskData:
+    """The data as the protocol shows it: instructions or none, whose frames, all queries or the first."""
     data = data if settings.limit is None else data.head(settings.limit)
-    queries, candidates = (tuple(map(settings.shown, side)) for side in (data.queries, data.candidates))
+    sides = (data.queries, data.candidates)
+    queries, candidates = (tuple(settings.shown(item, card.frames) for item in side) for side in sides)
     return replace(data, queries=queries, candidates=candidates)
 
 

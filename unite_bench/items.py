@@ -102,7 +102,7 @@ class ClipProgram(Protocol):
 
 @dataclass(frozen=True)
 class FramePolicy:
-    """Which frames of a clip are shown, and at how many pixels each. Part of a task, never of a model.
+    """Which frames of a clip are shown, and at how many pixels each. A task has one; a model's card may have its own.
 
     `frames` of them spread uniformly (centres of equal spans), or one every 1/`fps` seconds up to `max_frames`. With
     `order` "shuffled" they are shown in a random order that follows from the clip's content: a control, which tells
@@ -161,6 +161,13 @@ class Video:
         return content_digest(
             "video", self.medium.digest, repr(self.start), repr(self.end), shown, repr(self.policy.pixels)
         )
+
+    def under(self, policy: FramePolicy) -> Video:
+        """The clip with frames chosen by another policy. A task's own order stays, and so does a single frame: both are
+        what such a task is about."""
+        if self.policy.frames == 1:
+            return self
+        return replace(self, policy=replace(policy, order=self.policy.order), indices=None)
 
     @cached_property
     def source_digest(self) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,13 +18,13 @@ import numpy.typing as npt
 
 from unite_bench.errors import MediaError
 from unite_bench.items import RGB, Blob, ClipProgram, File, FramePolicy, Image, Item, StillProgram, Video
+from unite_bench.readers import FrameReader, Name, frame_reader
+from unite_bench.readers.pyav_reader import frame_table
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from PIL import Image as PillowImage
 
 MAX_PIXELS = 100_000_000  # a picture above this (10,000 x 10,000) is refused before it is decoded
-DECODER = "pyav"  # named in the record and in the key of every video vector
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,33 @@ def frames(part: Video) -> Clip:
         shown = [medium.frame(i) for i in indices]
     else:
         times = frame_times(medium)
-        shown = _decode(medium, indices, times)
+        shown = _reader().read(medium, indices, times)
     return Clip(np.stack([_within(frame, part.policy.pixels) for frame in shown]), np.sort(times[list(indices)]))
+
+
+def read_with(name: Name) -> None:
+    """Choose the frame reader of this process. Raises UsageError if it is not installed."""
+    if name != _chosen.name:
+        _chosen.reader, _chosen.name = frame_reader(name), name
+
+
+def decoder() -> str:
+    """The name of the reader in use; it is in the record and in the key of every video vector."""
+    return _chosen.name
+
+
+class _Chosen:
+    name: Name = "pyav"
+    reader: FrameReader | None = None
+
+
+_chosen = _Chosen()
+
+
+def _reader() -> FrameReader:
+    if _chosen.reader is None:
+        _chosen.reader = frame_reader(_chosen.name)
+    return _chosen.reader
 
 
 def check(item: Item) -> None:
@@ -160,47 +183,7 @@ class _Hidden:
 
 @lru_cache(maxsize=4096)
 def _indexed_times(digest: str, hidden: _Hidden) -> npt.NDArray[np.float64]:
-    """Frame table of an encoded clip, from packet time stamps alone (nothing is decoded)."""
-    medium = hidden.medium
-    with _video(medium) as container:
-        stream = container.streams.video[0]
-        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard)
-        if not stamps or stream.time_base is None:
-            raise MediaError(f"{medium.name}: the clip holds no frames; re-encode it or drop the row")
-        return np.array([float(stamp * stream.time_base) for stamp in stamps])
-
-
-def _decode(medium: File | Blob, indices: tuple[int, ...], times: npt.NDArray[np.float64]) -> list[RGB]:
-    """Frames by index, found by their time in one pass over the clip."""
-    wanted = {round(times[i] * 1e6): i for i in indices}
-    found: dict[int, RGB] = {}
-    with _video(medium) as container:
-        for frame in container.decode(video=0):
-            index = None if frame.time is None else wanted.get(round(frame.time * 1e6))
-            if index is not None:
-                found[index] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-            if len(found) == len(wanted):
-                break
-    missing = [i for i in indices if i not in found]
-    if missing:
-        raise MediaError(f"{medium.name}: frames {missing} are in the index but did not decode; re-encode the clip")
-    return [found[i] for i in indices]
-
-
-@contextmanager
-def _video(medium: File | Blob) -> Iterator[InputContainer]:
-    """An open container with at least one video stream; everything PyAV says is turned into MediaError."""
-    import av
-
-    try:
-        with av.open(_openable(medium)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{medium.name}: holds no video stream")
-            yield container
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(
-            f"{medium.name}: not a readable video ({error}); re-encode the file or drop the row"
-        ) from error
+    return frame_table(hidden.medium)
 
 
 def _openable(medium: File | Blob | Any) -> Any:

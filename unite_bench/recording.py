@@ -10,6 +10,7 @@ import numpy as np
 from unite_bench import __version__, media
 from unite_bench.embedders.base import Embedder
 from unite_bench.encode.run import Encoded, Encoder
+from unite_bench.items import Video
 from unite_bench.measuring import Measured, Ranked, instruction_blind_ceiling
 from unite_bench.protocol import Settings
 from unite_bench.results import SCHEMA
@@ -147,7 +148,8 @@ def _data(data: TaskData) -> dict[str, Any]:
 
 def _protocol(embedder: Embedder, task: Task, settings: Settings, data: TaskData) -> dict[str, Any]:
     pool = task.pool if isinstance(task.pool, str) else "per-query"
-    policies = sorted({repr(side.frame_policy) for side in (task.queries, *task.corpora) if side.video})
+    items = (*data.queries, *data.candidates)
+    policies = sorted({repr(part.policy) for item in items for part in item.parts if isinstance(part, Video)})
     limit = embedder.card.max_frames
     return {
         "digest": settings.digest(task.protocol_digest),
@@ -157,7 +159,7 @@ def _protocol(embedder: Embedder, task: Task, settings: Settings, data: TaskData
         "frames": settings.frames,
         "frame_policies": policies,
         "thinned_to": limit if policies else None,
-        "decoder": media.DECODER if policies else None,
+        "decoder": media.decoder() if policies else None,
         "pool": pool,
         "duplicates": task.duplicates,
         "exclude_self": task.exclude_self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from PIL import Image as Pillow
 
 from unite_bench import media
-from unite_bench.errors import MediaError
+from unite_bench.errors import MediaError, UsageError
 from unite_bench.items import Blob, File, FramePolicy, Image, Item, Text, Video
+from unite_bench.protocol import Settings
+from unite_bench.readers import frame_reader
+from unite_bench.readers.decord_reader import DecordReader
 
 
 def png(picture: Pillow.Image, **options: object) -> Blob:
@@ -120,12 +124,67 @@ def test_the_pixel_budget_scales_frames_down(tmp_path: Path) -> None:
     assert media.frames(part).pixels.shape == (1, 24, 32, 3)
 
 
-def test_decord_and_the_harness_show_the_same_frames(tmp_path: Path) -> None:
-    decord = pytest.importorskip("decord")
+@pytest.mark.parametrize("gaps", [False, True])
+def test_all_readers_give_the_same_frames(tmp_path: Path, gaps: bool) -> None:
+    """By index, in any order, from files and from bytes; colours may differ by the rounding of their conversion."""
+    pytest.importorskip("decord")
+    file = clip(tmp_path / "a.mp4", 20, gaps=gaps)
+    times = media.frame_times(file)
+    decord, pyav = frame_reader("decord"), frame_reader("pyav")
+    for medium in (file, Blob(file.path.read_bytes(), "a")):
+        for indices in ((2, 7, 19), (19, 0, 7)):
+            theirs, ours = (np.stack(reader.read(medium, indices, times)) for reader in (decord, pyav))
+            assert np.abs(theirs.astype(int) - ours).max() <= 3
+
+
+def test_a_reader_that_hangs_or_dies_is_replaced(tmp_path: Path) -> None:
+    pytest.importorskip("decord")
+    medium = clip(tmp_path / "a.mp4", 4)
+    times = media.frame_times(medium)
+    reader = DecordReader(seconds=0.3, worker=(sys.executable, "-c", "import time; time.sleep(60)"))
+    with pytest.raises(MediaError, match=r"a\.mp4: decord died or gave no answer in 0\.3 s"):
+        reader.read(medium, (0, 1), times)
+    reader.seconds, reader.worker = 30.0, (sys.executable, "-c", "raise SystemExit(3)")
+    with pytest.raises(MediaError, match="decord died"):
+        reader.read(medium, (0, 1), times)
+    reader.worker = DecordReader().worker
+    assert len(reader.read(medium, (0, 1), times)) == 2
+    (tmp_path / "text.mp4").write_text("no clip")
+    with pytest.raises(MediaError, match=r"text\.mp4: decord cannot read it"):
+        reader.read(File(tmp_path / "text.mp4"), (0,), times)
+    assert len(reader.read(medium, (3,), times)) == 1, "an unreadable clip costs nobody else anything"
+
+
+def test_frames_at_other_times_than_the_table_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("decord")
+    medium = clip(tmp_path / "a.mp4", 4)
+    with pytest.raises(MediaError, match="other times"):
+        frame_reader("decord").read(medium, (0, 1), media.frame_times(medium) * 1.5)
+
+
+def test_an_unknown_or_missing_reader_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="unknown frame reader"):
+        frame_reader("opencv")  # type: ignore[arg-type]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"unite-bench\[video\]"):
+        frame_reader("decord")
+
+
+def test_native_frames_replace_those_of_the_task_but_for_its_order_and_single_frames(tmp_path: Path) -> None:
     medium = clip(tmp_path / "a.mp4", 20)
-    theirs = decord.VideoReader(str(medium.path)).get_batch([2, 7, 19]).asnumpy()
-    ours = media.frames(Video(medium, indices=(2, 7, 19))).pixels
-    assert np.abs(theirs.astype(int) - ours).max() <= 3
+    native = Settings(frames="native")
+    own = FramePolicy(frames=4)
+
+    def chosen(policy: FramePolicy, settings: Settings = native, card: FramePolicy | None = own) -> tuple[int, ...]:
+        item = media.resolve(settings.shown(Item((Video(medium, policy=policy),)), card))
+        return item.parts[0].indices or ()  # type: ignore[union-attr]
+
+    assert len(chosen(FramePolicy(frames=8))) == 4
+    assert len(chosen(FramePolicy(frames=8), Settings())) == len(chosen(FramePolicy(frames=8), card=None)) == 8
+    assert len(chosen(FramePolicy(frames=1))) == 1
+    shuffled = chosen(FramePolicy(frames=8, order="shuffled"))
+    assert len(shuffled) == 4 and list(shuffled) != sorted(shuffled)
+    assert native.digest("t") != Settings().digest("t") != Settings(reader="decord").digest("t")
 
 
 def test_bad_clips_are_named(tmp_path: Path) -> None:

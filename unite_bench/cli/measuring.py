@@ -21,6 +21,16 @@ class Instructions(StrEnum):
     NONE = "none"
 
 
+class Frames(StrEnum):
+    CONTROLLED = "controlled"
+    NATIVE = "native"
+
+
+class Reader(StrEnum):
+    PYAV = "pyav"
+    DECORD = "decord"
+
+
 class Dtype(StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -40,6 +50,10 @@ def run(
     results: Annotated[Path, typer.Option(help="where results are written")] = Path("unite-bench-results"),
     store: Annotated[Path | None, typer.Option(help="vector store [default: $UNITE_BENCH_STORE or user cache]")] = None,
     instructions: Annotated[Instructions, typer.Option(help="the task's wording, or none")] = Instructions.TASK,
+    frames: Annotated[
+        Frames, typer.Option(help="of clips: the task's, or those of the model's card")
+    ] = Frames.CONTROLLED,
+    reader: Annotated[Reader, typer.Option(help="what decodes clips")] = Reader.PYAV,
     on_error: Annotated[OnError, typer.Option(help="stop at, or count, items that cannot be encoded")] = OnError.FAIL,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N queries; marked partial")] = None,
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
@@ -62,6 +76,8 @@ def run(
         raise UsageError("the oracle takes every modality as it is; leave --fuse out")
     settings = Settings(
         instructions=instructions.value,
+        frames=frames.value,
+        reader=reader.value,
         on_error=on_error.value,
         limit=limit,
         device=device,

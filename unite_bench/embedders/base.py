@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from unite_bench.items import KINDS, File, Item, Role, modality
+from unite_bench.items import KINDS, File, FramePolicy, Item, Role, modality
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,8 @@ class EmbedderCard:
 
     `role_matters` and `instruction_matters` say whether role and instruction can change a vector. Where they cannot,
     they leave the key under which a vector is stored, and they are not given to the model either: a wrong card costs
-    accuracy, never truth. `training_sets=None` means unknown, which is not the same as none.
+    accuracy, never truth. `frames` is how the model's own paper chooses them, used under `--frames native` alone.
+    `training_sets=None` means unknown, which is not the same as none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class EmbedderCard:
     instruction_matters: bool = True
     prompt: str = "native"
     max_frames: int | None = None
+    frames: FramePolicy | None = None
     training_sets: AbstractSet[str] | None = None
     fusion: str | None = None
 

@@ -20,6 +20,7 @@ from unite_bench import items, media
 from unite_bench.embedders.base import Embedder
 from unite_bench.errors import ModelError
 from unite_bench.items import File, content_digest
+from unite_bench.readers import pyav_reader
 
 
 def fingerprint(embedder: Embedder, dtype: str) -> str:
@@ -29,7 +30,7 @@ def fingerprint(embedder: Embedder, dtype: str) -> str:
     parts += [f"{key}={value}" for key, value in sorted(embedder.arguments)]
     parts += [f"{path.name}:{_weight_digest(path)}" for path in embedder.weights()]
     parts += [d for cls in _own_classes(type(embedder)) for d in source_digests(cls)] + inner_digests(embedder, dtype)
-    parts += [_sources((Path(inspect.getfile(module)),)) for module in (items, media)]
+    parts += [_sources((Path(inspect.getfile(module)),)) for module in (items, media, pyav_reader)]
     return content_digest(*parts)
 
 

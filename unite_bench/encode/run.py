@@ -94,7 +94,7 @@ class Encoder:
         """The key of an item's vector, and the item with everything taken off that is not in the key."""
         card = self.embedder.card
         bare = media.resolve(self._within_limits(item)).bare(keep_instruction=card.instruction_matters)
-        decoder = media.DECODER if any(isinstance(part, Video) for part in bare.parts) else ""
+        decoder = media.decoder() if any(isinstance(part, Video) for part in bare.parts) else ""
         shown_role = role if card.role_matters else ""
         instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
         return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
