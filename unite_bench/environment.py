@@ -48,6 +48,7 @@ def describe(phases: Phases) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=len(PACKAGES))
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

@@ -53,4 +53,10 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
         elif outcome.result is not None:
             for warning in outcome.result.record["warnings"]:
                 said.setdefault(f"warning: {warning}", []).append(outcome.task.name)
-    return lines + [f"{reason} ({', '.join(names)})" for reason, names in said.items()]
+    return lines + [f"{reason} ({_few(names)})" for reason, names in said.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = [f"and {len(names) - 3} more"] if len(names) > 4 else []
+    return ", ".join([*(names[:3] if more else names), *more])

@@ -9,8 +9,9 @@ from itertools import count as counted
 from unite_bench.sources.scenes.sample import sample_moving, sample_still
 from unite_bench.sources.scenes.world import Scene
 
-_sample_still = lru_cache(maxsize=8192)(sample_still)
-_sample_moving = lru_cache(maxsize=4096)(sample_moving)
+# Larger than what one task looks through (`edit_pools`), or every look would begin anew.
+_sample_still = lru_cache(maxsize=16384)(sample_still)
+_sample_moving = lru_cache(maxsize=16384)(sample_moving)
 
 
 def still_base(seed: int, part: str, count: int) -> list[Scene]:
