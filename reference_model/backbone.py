@@ -9,7 +9,8 @@ placeholders must equal the number of features, and the rule for positions is a 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -177,9 +178,10 @@ class Backbone:
         read_json(folder / "config.json")
         tokenizer = load_tokenizer(folder)
         try:
-            model, report = Qwen2VLForConditionalGeneration.from_pretrained(
-                folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
-            )
+            with _no_progress_bar():
+                model, report = Qwen2VLForConditionalGeneration.from_pretrained(
+                    folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+                )
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{folder}: not a checkpoint that Qwen2-VL can load ({error})") from error
         missing = sorted(report["missing_keys"])
@@ -208,6 +210,20 @@ class Backbone:
         import torch
 
         return torch.nn.functional.normalize(last_states(self.model, prompts, features).float(), dim=-1)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers draws a bar while it loads, in the middle of what the harness prints."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:

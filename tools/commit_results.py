@@ -45,7 +45,7 @@ def tables() -> str:
     """What stands in the README: one table a suite, from the committed results."""
     found = list(results.read_all([committed_root()]))
     suites = [load_suite(name) for name in SUITES]
-    return "\n\n".join(markdown(by_group(s, tasks_of(s), found)) for s in suites)
+    return "\n\n".join(markdown(by_group(s, tasks_of(s), found).transposed()) for s in suites)
 
 
 def main() -> None:

@@ -132,6 +132,7 @@ def _task(task: Task, data: TaskData) -> dict[str, Any]:
         "queries": forms(data.queries),
         "candidates": forms(data.candidates),
         "primary": task.primary,
+        "control": task.control and task.control.model_dump(),
         "status": task.protocol.status,
     }
 

@@ -14,7 +14,11 @@ def _result(task: str, score: float, wordings: dict[str, float]) -> Result:
         {
             "partial": False,
             "embedder": {"name": "toy"},
-            "task": {"name": task, "primary": "hit@1"},
+            "task": {
+                "name": task,
+                "primary": "hit@1",
+                "control": {"of": "t", "kind": "wrong-instruction"} if task == "t-wrong" else None,
+            },
             "measures": {"hit@1": {"value": score, "chance": 1 / 6}},
             "slices": {"wording": {name: {"value": value} for name, value in wordings.items()}},
             "instruction_blind_ceiling": 0.5,

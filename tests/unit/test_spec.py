@@ -99,6 +99,13 @@ def test_every_task_of_every_suite_is_found_by_its_name() -> None:
             assert load_task(task.name) == task, f"suite {name} names {task.name}"
 
 
+def test_a_control_scores_the_queries_of_its_task() -> None:
+    for task in (load_task(name) for name in task_files()):
+        if task.control is not None:
+            whole = load_task(task.control.of)
+            assert (whole.pool, whole.primary, whole.control) == (task.pool, task.primary, None)
+
+
 def test_unknown_names_come_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean 'embedded'"):
         load_suite("embeded")

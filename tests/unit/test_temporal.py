@@ -15,12 +15,16 @@ from unite_bench.results import Result, write
 from unite_bench.spec.catalogue import load_task
 
 
+def _control(task: str) -> dict[str, str] | None:
+    return {"of": "t", "kind": task.removeprefix("t-")} if task.startswith("t-") else None
+
+
 def _result(task: str, score: float, partial: bool = False) -> Result:
     return Result(
         {
             "partial": partial,
             "embedder": {"name": "toy"},
-            "task": {"name": task, "primary": "group_score"},
+            "task": {"name": task, "primary": "group_score", "control": _control(task)},
             "measures": {"group_score": {"value": score, "chance": 1 / 6}},
         },
         {},

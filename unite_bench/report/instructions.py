@@ -1,6 +1,6 @@
 """What a score owes to reading the instruction: the mean over wordings, the worst of them, and the fall under a wrong one.
 
-A task whose queries come in several wordings has a slice by `wording`; `TASK-wrong` asks the same queries, with the same
+A task whose queries come in several wordings has a slice by `wording`; its control asks the same queries, with the same
 positives, by an instruction for something else. The ceiling is what an embedder can reach at most that ignores
 instructions: it gives the same query one ranking, whatever is asked.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from unite_bench.errors import UsageError
 from unite_bench.report.leaderboard import percent
 from unite_bench.report.table import MISSING, Cell, Row, Table
+from unite_bench.report.temporal import controls_of
 from unite_bench.results import Result
 
 COLUMNS = ("task", "mean", "worst wording", "wrong instruction", "drop", "ceiling if ignored", "chance")
@@ -20,10 +21,11 @@ COLUMNS = ("task", "mean", "worst wording", "wrong instruction", "drop", "ceilin
 def instructions_table(results: Iterable[Result]) -> Table:
     """One row per embedder and task with wordings, in percent. Raises UsageError if no result has any."""
     whole = {(r.embedder, r.task): r for r in results if not r.record["partial"]}
+    controls = controls_of(whole.values())
     rows = [
-        Row(embedder, (Cell(task), *_cells(result, whole.get((embedder, f"{task}-wrong")))))
+        Row(embedder, (Cell(task), *_cells(result, controls.get((embedder, task), {}).get("wrong-instruction"))))
         for (embedder, task), result in sorted(whole.items())
-        if "wording" in result.record["slices"] and not task.endswith("-wrong")
+        if "wording" in result.record["slices"] and result.record["task"]["control"] is None
     ]
     if not rows:
         raise UsageError("no result has wordings; `unite-bench run --task scenes-instruction` makes one")

@@ -38,13 +38,24 @@ class Temporal:
 def temporal_scores(results: Iterable[Result]) -> list[Temporal]:
     """Every task that has a control among the results, ordered by embedder and task. Partial results are left out."""
     whole = {(r.embedder, r.task): r for r in results if not r.record["partial"]}
+    controlled = controls_of(whole.values())
     found = []
     for (embedder, task), result in sorted(whole.items()):
-        named = {control: whole.get((embedder, f"{task}-{control}")) for control in CONTROLS}
-        controls = {control: held.primary for control, held in named.items() if held is not None}
+        named = controlled.get((embedder, task), {})
+        controls = {kind: named[kind].primary for kind in CONTROLS if kind in named}
         if controls:
             chance = float(result.record["measures"][result.record["task"]["primary"]]["chance"])
             found.append(Temporal(embedder, task, result.primary, chance, controls))
+    return found
+
+
+def controls_of(results: Iterable[Result]) -> dict[tuple[str, str], dict[str, Result]]:
+    """The controls among the results by kind, under (embedder, name of the task they are controls of)."""
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    for result in results:
+        control = result.record["task"]["control"]
+        if control is not None:
+            found.setdefault((result.embedder, control["of"]), {})[control["kind"]] = result
     return found
 
 

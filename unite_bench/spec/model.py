@@ -142,6 +142,13 @@ class Protocol(Strict):
     source: str | None = None
 
 
+class Control(Strict):
+    """What a control takes away from another task; a score that stays is not owed to it."""
+
+    of: str = Field(description="name of the task that is scored again")
+    kind: Literal["one-frame", "shuffled", "wrong-instruction"]
+
+
 class Task(Strict):
     """One retrieval task as data. A meaning never changes under a version."""
 
@@ -162,6 +169,7 @@ class Task(Strict):
     quartets: Column | None = Field(
         default=None, description="column of the queries: two rows with one value are a quartet"
     )
+    control: Control | None = None
     slices: list[str] = []
     clusters: str | None = None
     trained_on: list[str] = Field(default=[], description="training sets that make a model in-domain here")
@@ -227,7 +235,7 @@ class Task(Strict):
     @property
     def protocol_digest(self) -> str:
         """Digest of what the file fixes about the measurement: everything but titles, notes, licence and citation."""
-        words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices"}
+        words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices", "control"}
         return content_digest(self.model_dump_json(exclude=words))
 
 
@@ -255,6 +263,7 @@ class Variant(Strict):
             "source": None,
             "queries": drawn(task.queries),
             "candidates": candidates if isinstance(task.candidates, list) else candidates[0],
+            "control": task.control and task.control.model_copy(update={"of": task.control.of + self.suffix}),
         }
         return task.model_copy(update=update).in_folder(task.folder)
 
