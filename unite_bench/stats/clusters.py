@@ -65,6 +65,12 @@ class ClusterSums:
         residuals = self.totals - self.sizes[:, :, None] * self.means
         return np.asarray(residuals / self.sizes.sum(axis=0)[:, None])
 
+    def still(self, contrast: Doubles) -> npt.NDArray[np.bool_]:
+        """In which tasks (tasks,) a contrast of the columns varies less over clusters than if one query had been half a hit
+        apart. Resampling and sign flips see nothing there of hits that are too rare to have been sampled."""
+        residuals = self.influence @ contrast * self.sizes.sum(axis=0)
+        return np.asarray((residuals**2).sum(axis=0) < 0.5)
+
     def contributions(self, weights: Doubles, contrast: Doubles) -> Doubles:
         """What each cluster adds to the weighted sum of the tasks' means of a contrast of the columns, (clusters,)."""
         return np.asarray(np.einsum("ctk,t,k->c", self.totals, weights / self.sizes.sum(axis=0), contrast))

@@ -9,18 +9,20 @@ from scipy import special
 from unite_bench.stats.bootstrap import Interval
 
 Doubles = npt.NDArray[np.float64]
+ROUNDING = 1e-12  # values per query that differ by less are equal
 
 
 def win_tie_loss(differences: Doubles) -> tuple[int, int, int]:
     """In how many queries the first is better, equal and worse; `differences` (queries,)."""
-    return int((differences > 0).sum()), int((differences == 0).sum()), int((differences < 0).sum())
+    wins, losses = int((differences > ROUNDING).sum()), int((differences < -ROUNDING).sum())
+    return wins, differences.size - wins - losses, losses
 
 
 def standardised_difference(differences: Doubles) -> float | None:
     """The mean difference over the standard deviation of the differences (Cohen's d for pairs, d_z); None if they do not
     vary."""
     spread = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
-    return float(differences.mean()) / spread if spread > 0 else None
+    return float(differences.mean()) / spread if spread > ROUNDING else None
 
 
 def matched_odds_ratio(wins: int, losses: int) -> float:
@@ -30,8 +32,8 @@ def matched_odds_ratio(wins: int, losses: int) -> float:
 
 
 def unseen(clusters: int, level: float = 0.95) -> float:
-    """Half the width of the interval for a difference in hits when no cluster showed any: z^2 / (n + z^2), the score
-    interval for paired proportions without discordant pairs (Tango, Statistics in Medicine 17, 1998)."""
+    """Half the width of the interval for a difference of which no cluster showed any: z^2 / (n + z^2), the score interval
+    for paired proportions without discordant pairs (Tango, Statistics in Medicine 17, 1998)."""
     z = float(special.ndtri(0.5 + level / 2))
     return z * z / (clusters + z * z)
 
@@ -50,6 +52,11 @@ def widened(interval: Interval, estimate: float, half_widths: Doubles) -> Interv
 def standard_error(interval: Interval, level: float = 0.95) -> float:
     """The standard error that a normal interval of this width stands for. Never 0 where the interval has a width."""
     return float((interval[1] - interval[0]) / (2 * special.ndtri(0.5 + level / 2)))
+
+
+def normal_p(difference: float, error: float) -> float:
+    """Two-sided p-value of a difference with a normal error of this standard deviation."""
+    return float(2 * special.ndtr(-abs(difference) / error))
 
 
 def smallest_detectable(error: float, level: float = 0.95, power: float = 0.8) -> float:

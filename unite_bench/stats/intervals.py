@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from unite_bench.stats.bootstrap import Interval, bca, resample
+from unite_bench.stats.bootstrap import Interval as Interval
+from unite_bench.stats.bootstrap import bca, resample
 from unite_bench.stats.clusters import ClusterSums
 
 Doubles = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ contributes its weighted differences in all of them, and has one sign.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,10 @@ class SignFlip:
     discordant: int
     method: str
 
+    def no_less_than(self, p: float) -> SignFlip:
+        """The test with p-values of at least `p`."""
+        return replace(self, p=max(self.p, p), mid_p=max(self.mid_p, p))
+
 
 def sign_flip(contributions: Doubles, flips: int = FLIPS, seed: int = 0) -> SignFlip:
     """Test that the sum of `contributions` (clusters,) float64 is 0, by flipping their signs.
@@ -38,7 +42,8 @@ def sign_flip(contributions: Doubles, flips: int = FLIPS, seed: int = 0) -> Sign
     Exact if they are integers (differences in hits) or few are not 0. Else by random flips, with the data counted among
     them, so that p is never 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
     """
-    sizes = np.sort(np.abs(contributions[contributions != 0]))
+    sizes = np.sort(np.abs(contributions))
+    sizes = sizes[sizes > 1e-12 * sizes[-1]]
     observed = abs(float(contributions.sum()))
     close = 1e-12 * float(sizes.sum())  # sums of floats that differ by less are equal
     if observed <= close:
