@@ -43,7 +43,7 @@ def sign_flip(contributions: Doubles, flips: int = FLIPS, seed: int = 0) -> Sign
     them, so that p is never 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
     """
     sizes = np.sort(np.abs(contributions))
-    sizes = sizes[sizes > 1e-12 * sizes[-1]]
+    sizes = sizes[sizes > 1e-12 * sizes.max(initial=0.0)]
     observed = abs(float(contributions.sum()))
     close = 1e-12 * float(sizes.sum())  # sums of floats that differ by less are equal
     if observed <= close:
