@@ -19,15 +19,14 @@ from unite_bench.stats.effects import (
     smallest_detectable,
     standard_error,
     standardised_difference,
-    unseen,
-    widened,
     win_tie_loss,
 )
 from unite_bench.stats.intervals import clustered_wilson, design_effect, interval, wilson
 from unite_bench.stats.multiplicity import benjamini_hochberg, holm
 from unite_bench.stats.ranks import borda, rank_sets
 from unite_bench.stats.sign_flip import sign_flip
-from unite_bench.stats.suites import over_other_tasks, suite_weights
+from unite_bench.stats.student import over_other_queries, over_other_tasks, unseen
+from unite_bench.stats.suites import suite_weights
 
 ONE = np.ones(1)
 
@@ -141,9 +140,9 @@ def test_bca_without_bias_or_skew_is_the_percentile_interval() -> None:
 def test_influence_is_the_change_by_leaving_a_cluster_out() -> None:
     values = np.random.default_rng(3).random(300)
     labels = [str(n // 3) for n in range(300)]
-    influence = sums_of(values, labels).influence[:, 0, 0]
+    influence = sums_of(values, labels).influence(ONE, ONE)
     without = [values[np.array(labels) != label].mean() for label in sorted(set(labels))]
-    np.testing.assert_allclose(influence, values.mean() - np.array(without), atol=1e-4)
+    np.testing.assert_allclose(np.sort(influence), np.sort(values.mean() - np.array(without)), atol=1e-4)
 
 
 def flipped(contributions: np.ndarray) -> tuple[float, float]:
@@ -232,7 +231,6 @@ def test_effects_by_hand() -> None:
     assert standard_error((0.0, 2 * 1.959963984540054)) == pytest.approx(1.0)
     assert smallest_detectable(1.0) == pytest.approx(1.96 + 0.8416, abs=1e-3)
     assert normal_p(1.959963984540054, 1.0) == pytest.approx(0.05)
-    assert widened((-1.0, 2.0), 0.0, np.array([2.0, 1.0])) == pytest.approx((-np.sqrt(6), 3.0))
 
 
 def test_unseen_solves_the_score_equation() -> None:
@@ -256,6 +254,39 @@ def test_the_detectable_difference_is_found_with_its_power() -> None:
     wins = random.binomial(60, 0.5 + smallest_detectable(error) * 200 / 60 / 2, 4000)
     found = np.mean([sign_flip(np.repeat([1.0, -1.0], [w, 60 - w])).mid_p <= 0.05 for w in wins])
     assert found == pytest.approx(0.8, abs=0.04)
+
+
+def test_other_queries_without_clusters_is_students_interval() -> None:
+    values = np.random.default_rng(12).random(40)
+    theirs = stats.ttest_1samp(values, 0.0).confidence_interval()
+    assert over_other_queries(sums_of(values), ONE, ONE) == pytest.approx((theirs.low, theirs.high))
+    means = values.reshape(10, 4).mean(axis=1)
+    theirs = stats.ttest_1samp(means, 0.0).confidence_interval()
+    labels = [str(n // 4) for n in range(40)]
+    assert over_other_queries(sums_of(values, labels), ONE, ONE) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_other_queries_of_two_tasks_is_welchs_interval_if_they_share_none() -> None:
+    first, second = np.random.default_rng(13).random(12), np.random.default_rng(14).random(30) * 0.6
+    apart = ClusterSums.of(
+        [first[:, None], second[:, None]], [[f"a{n}" for n in range(12)], [f"b{n}" for n in range(30)]]
+    )
+    theirs = stats.ttest_ind(first, -second, equal_var=False).confidence_interval()
+    assert over_other_queries(apart, np.ones(2), ONE) == pytest.approx((theirs.low, theirs.high))
+    joint = ClusterSums.of([first[:, None], 2 * first[:, None]], [[str(n) for n in range(12)]] * 2)
+    theirs = stats.ttest_1samp(3 * first, 0.0).confidence_interval()
+    assert over_other_queries(joint, np.ones(2), ONE) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_other_queries_allow_for_what_was_too_rare_to_be_seen() -> None:
+    same, other = np.zeros((50, 1)), np.random.default_rng(15).random((60, 1))
+    labels = [[f"a{n}" for n in range(50)], [f"b{n}" for n in range(60)]]
+    low, high = over_other_queries(ClusterSums.of([same], labels[:1]), ONE, ONE)
+    assert (low, high) == pytest.approx((-unseen(50), unseen(50)))
+    alone = over_other_queries(ClusterSums.of([other], labels[1:]), ONE, ONE)
+    both = over_other_queries(ClusterSums.of([same, other], labels), np.array([2.0, 1.0]), ONE)
+    half = np.sqrt((np.diff(alone)[0] / 2) ** 2 + (2 * unseen(50)) ** 2)
+    assert np.diff(both)[0] / 2 == pytest.approx(half)
 
 
 def test_other_tasks_in_one_group_is_students_interval() -> None:

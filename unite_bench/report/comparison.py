@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from unite_bench.metrics.aggregate import above_chance
 from unite_bench.report.pairing import Paired
-from unite_bench.stats.bootstrap import Interval, bca, resample
+from unite_bench.stats.bootstrap import Interval, resample
 from unite_bench.stats.clusters import ClusterSums
 from unite_bench.stats.effects import (
     equivalence,
@@ -19,14 +19,13 @@ from unite_bench.stats.effects import (
     smallest_detectable,
     standard_error,
     standardised_difference,
-    unseen,
-    widened,
     win_tie_loss,
 )
 from unite_bench.stats.multiplicity import benjamini_hochberg, holm
 from unite_bench.stats.ranks import borda, rank_sets
 from unite_bench.stats.sign_flip import SignFlip, sign_flip
-from unite_bench.stats.suites import over_other_tasks, suite_weights, task_shares
+from unite_bench.stats.student import over_other_queries, over_other_tasks, unseen_by_task
+from unite_bench.stats.suites import suite_weights, task_shares
 
 Doubles = npt.NDArray[np.float64]
 CORRECTIONS: dict[str, Callable[[Doubles], Doubles]] = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
@@ -37,7 +36,8 @@ class Difference:
     """The first embedder of a pair less the second, on a task or over a suite.
 
     `interval` is for new queries on the same tasks, `other_tasks` for other tasks like these (suites only). `wins`, `ties`
-    and `losses` count queries on a task and tasks over a suite. `corrected` is the p-value within its family.
+    and `losses` count queries on a task and tasks over a suite. `clusters` are those of the task that has fewest.
+    `corrected` is the p-value within its family.
     """
 
     where: str
@@ -91,12 +91,13 @@ def standings(tasks: Sequence[Paired], embedders: Sequence[str]) -> list[Standin
     """The embedders by their score over a suite, best first."""
     suite = _Suite(tasks)
     scores = suite.scores
-    contrasts = np.eye(len(embedders))
-    drawn = [suite.drawn.statistic(suite.weights, contrast).draws for contrast in contrasts]
-    still = np.array(
-        [[np.sqrt((suite.unseen(a - b) ** 2).sum()) if a is not b else 0.0 for b in contrasts] for a in contrasts]
-    )
-    ranks = rank_sets(scores, np.stack(drawn, axis=1), unseen=still)
+    drawn = resample(suite.sums)
+    units = np.eye(len(embedders))
+    draws = np.stack([drawn.statistic(suite.weights, unit).draws for unit in units], axis=1)
+    unseen = np.zeros((len(embedders), len(embedders)))
+    for a, b, contrast in _pairs(embedders):
+        unseen[a, b] = np.sqrt((unseen_by_task(suite.sums, suite.weights, contrast) ** 2).sum())
+    ranks = rank_sets(scores, draws, unseen=unseen)
     points = borda(suite.above_chance, suite.shares)
     held = [
         Standing(name, float(scores[n]), (int(ranks[n, 0]), int(ranks[n, 1])), float(points[n]))
@@ -107,25 +108,23 @@ def standings(tasks: Sequence[Paired], embedders: Sequence[str]) -> list[Standin
 
 def _of_task(task: Paired, embedders: Sequence[str]) -> list[Difference]:
     sums = ClusterSums.of([task.values], [task.clusters])
-    drawn = resample(sums)
-    queries = sums.sizes.sum(axis=0)
     out = []
     for a, b, contrast in _pairs(embedders):
-        statistic = drawn.statistic(np.ones(1), contrast)
-        rare = _unseen(sums, np.ones(1), contrast)
-        interval = widened(bca(statistic), statistic.estimate, rare)
-        whole = sums.contributions(queries, contrast)  # not divided by the queries: whole numbers where values are
+        low, high = over_other_queries(sums, np.ones(1), contrast)
+        still = bool(sums.still(contrast).any())
         differences = task.values[:, a] - task.values[:, b]
+        # Multiplied by the number of queries, contributions are whole numbers where values are.
+        test = sign_flip(sums.contributions(sums.sizes.sum(axis=0), contrast))
         out.append(
             Difference(
                 where=task.label,
                 pair=(embedders[a], embedders[b]),
                 scores=(float(task.values[:, a].mean()), float(task.values[:, b].mean())),
-                interval=(max(-1.0, interval[0]), min(1.0, interval[1])),
+                interval=(max(-1.0, low), min(1.0, high)),
                 other_tasks=None,
-                test=_tested(whole, statistic.estimate, interval, rare),
+                test=_no_surer_than((low, high), test) if still else test,
                 win_tie_loss=win_tie_loss(differences),
-                standardised=None if rare.any() else standardised_difference(differences),
+                standardised=None if still else standardised_difference(differences),
                 clusters=int(sums.clusters[0]),
             )
         )
@@ -141,7 +140,6 @@ class _Suite:
         self.shares = task_shares(self.groups)
         self.weights = suite_weights(self.groups, np.array([task.chance for task in tasks]))
         self.sums = ClusterSums.of([task.values for task in tasks], [task.clusters for task in tasks])
-        self.drawn = resample(self.sums)
 
     @property
     def above_chance(self) -> Doubles:
@@ -154,29 +152,23 @@ class _Suite:
         """(embedders,)"""
         return np.asarray(self.shares @ self.above_chance)
 
-    def unseen(self, contrast: Doubles) -> Doubles:
-        return _unseen(self.sums, self.weights, contrast)
-
     def differences(self, name: str, embedders: Sequence[str]) -> list[Difference]:
-        by_task = self.above_chance
         out = []
         for a, b, contrast in _pairs(embedders):
-            statistic = self.drawn.statistic(self.weights, contrast)
-            differences = by_task @ contrast
-            rare = self.unseen(contrast)
-            interval = widened(bca(statistic), statistic.estimate, rare)
-            own = self.sums.contributions(self.weights, contrast)
+            interval = over_other_queries(self.sums, self.weights, contrast)
+            test = sign_flip(self.sums.contributions(self.weights, contrast))
+            by_task = self.above_chance @ contrast
             out.append(
                 Difference(
                     where=name,
                     pair=(embedders[a], embedders[b]),
                     scores=(float(self.scores[a]), float(self.scores[b])),
                     interval=interval,
-                    other_tasks=over_other_tasks(differences, self.groups),
-                    test=_tested(own, statistic.estimate, interval, rare),
-                    win_tie_loss=win_tie_loss(differences),
+                    other_tasks=over_other_tasks(by_task, self.groups),
+                    test=_no_surer_than(interval, test) if self.sums.still(contrast).any() else test,
+                    win_tie_loss=win_tie_loss(by_task),
                     standardised=None,
-                    clusters=len(self.sums.sizes),
+                    clusters=int(self.sums.clusters.min()),
                 )
             )
         return out
@@ -188,16 +180,10 @@ def _pairs(embedders: Sequence[str]) -> list[tuple[int, int, Doubles]]:
     return [(a, b, units[a] - units[b]) for a, b in combinations(range(len(embedders)), 2)]
 
 
-def _unseen(sums: ClusterSums, weights: Doubles, contrast: Doubles) -> Doubles:
-    """Half-widths (tasks,) for the tasks in which differences hardly vary, which resampling cannot see; else 0."""
-    return np.asarray(sums.still(contrast) * weights * [unseen(int(clusters)) for clusters in sums.clusters])
-
-
-def _tested(contributions: Doubles, difference: float, interval: Interval, unseen: Doubles) -> SignFlip:
-    """The sign-flip test. Where differences hardly vary in some task, signs alone would call the least of them certain; the
-    p-value then is at least that of the interval."""
-    test = sign_flip(contributions)
-    return test.no_less_than(normal_p(difference, standard_error(interval))) if unseen.any() else test
+def _no_surer_than(interval: Interval, test: SignFlip) -> SignFlip:
+    """The test with a p-value of at least that of the interval. Where differences hardly vary in some task, signs alone
+    would call the least of them certain."""
+    return test.no_less_than(normal_p(sum(interval) / 2, standard_error(interval)))
 
 
 def _corrected(differences: Sequence[Difference], correction: str) -> list[Difference]:

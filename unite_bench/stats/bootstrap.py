@@ -33,19 +33,17 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Means over queries (tasks, columns), the same over resamples (resamples, tasks, columns), and the influence of each
-    cluster on each (clusters, tasks, columns)."""
+    """What was resampled, and the means over queries in each resample (resamples, tasks, columns)."""
 
-    means: Doubles
+    sums: ClusterSums
     draws: Doubles
-    influence: Doubles
 
     def statistic(self, weights: Doubles, contrast: Doubles) -> Statistic:
         """The sum over tasks, by `weights` (tasks,), of a contrast (columns,) of the columns."""
         return Statistic(
-            float(np.einsum("tk,t,k->", self.means, weights, contrast)),
+            float(weights @ self.sums.means @ contrast),
             np.asarray((self.draws @ contrast) @ weights),
-            np.asarray((self.influence @ contrast) @ weights),
+            self.sums.influence(weights, contrast),
         )
 
 
@@ -72,7 +70,7 @@ def resample(sums: ClusterSums, resamples: int = RESAMPLES, seed: int = 0) -> Re
             means = np.full(shape, np.nan)
             np.divide(drawn[:, inside.size :].reshape(shape), sizes, out=means, where=sizes > 0)
             draws[block, inside] = means
-    return Resampled(sums.means, draws[np.isfinite(draws).all(axis=(1, 2))], sums.influence)
+    return Resampled(sums, draws[np.isfinite(draws).all(axis=(1, 2))])
 
 
 def percentile(statistic: Statistic, level: float = 0.95) -> Interval:

@@ -44,7 +44,8 @@ class ClusterSums:
             for column, value in enumerate(values[task].T):
                 order = np.lexsort((value, code))  # sums of floats then come out the same in any order of the queries
                 totals[:, task, column] = np.bincount(code[order], value[order], minlength=names.size)
-        return cls(totals, sizes)
+        by_content = np.lexsort(np.hstack([totals.reshape(names.size, -1), sizes]).T)
+        return cls(totals[by_content], sizes[by_content])
 
     @property
     def means(self) -> Doubles:
@@ -56,24 +57,24 @@ class ClusterSums:
         """How many clusters each task has, (tasks,)."""
         return np.asarray((self.sizes > 0).sum(axis=0))
 
-    @property
-    def influence(self) -> Doubles:
-        """What each cluster adds to the deviation of each mean, (clusters, tasks, columns); sums to 0 over clusters.
+    def contributions(self, weights: Doubles, contrast: Doubles) -> Doubles:
+        """What each cluster adds (clusters,) to the sum over tasks, by `weights` (tasks,), of the means of a contrast
+        (columns,) of the columns."""
+        return np.asarray((self.totals @ contrast) @ (weights / self.sizes.sum(axis=0)))
+
+    def influence(self, weights: Doubles, contrast: Doubles) -> Doubles:
+        """What each cluster adds to the deviation of that sum from its expectation, (clusters,); sums to 0.
 
         The empirical influence of a ratio mean (Davison and Hinkley, Bootstrap Methods, 1997, section 2.7.2).
         """
-        residuals = self.totals - self.sizes[:, :, None] * self.means
-        return np.asarray(residuals / self.sizes.sum(axis=0)[:, None])
+        expected = weights * (self.means @ contrast) / self.sizes.sum(axis=0)
+        return np.asarray(self.contributions(weights, contrast) - self.sizes @ expected)
 
     def still(self, contrast: Doubles) -> npt.NDArray[np.bool_]:
         """In which tasks (tasks,) a contrast of the columns varies less over clusters than if one query had been half a hit
         apart. Resampling and sign flips see nothing there of hits that are too rare to have been sampled."""
-        residuals = self.influence @ contrast * self.sizes.sum(axis=0)
+        residuals = self.totals @ contrast - self.sizes * (self.means @ contrast)
         return np.asarray((residuals**2).sum(axis=0) < 0.5)
-
-    def contributions(self, weights: Doubles, contrast: Doubles) -> Doubles:
-        """What each cluster adds to the weighted sum of the tasks' means of a contrast of the columns, (clusters,)."""
-        return np.asarray(np.einsum("ctk,t,k->c", self.totals, weights / self.sizes.sum(axis=0), contrast))
 
     @property
     def strata(self) -> Ints:

@@ -31,24 +31,6 @@ def matched_odds_ratio(wins: int, losses: int) -> float:
     return (wins + 0.5) / (losses + 0.5)
 
 
-def unseen(clusters: int, level: float = 0.95) -> float:
-    """Half the width of the interval for a difference of which no cluster showed any: z^2 / (n + z^2), the score interval
-    for paired proportions without discordant pairs (Tango, Statistics in Medicine 17, 1998)."""
-    z = float(special.ndtri(0.5 + level / 2))
-    return z * z / (clusters + z * z)
-
-
-def widened(interval: Interval, estimate: float, half_widths: Doubles) -> Interval:
-    """An interval with the uncertainty of independent summands joined to it, in squares (Zou and Donner, Statistics in
-    Medicine 27, 2008). `half_widths` (summands,) are those of summands whose resamples show no spread."""
-    more = float((half_widths**2).sum())
-    low, high = interval
-    return (
-        estimate - float(np.sqrt(max(0.0, estimate - low) ** 2 + more)),
-        estimate + float(np.sqrt(max(0.0, high - estimate) ** 2 + more)),
-    )
-
-
 def standard_error(interval: Interval, level: float = 0.95) -> float:
     """The standard error that a normal interval of this width stands for. Never 0 where the interval has a width."""
     return float((interval[1] - interval[0]) / (2 * special.ndtri(0.5 + level / 2)))
