@@ -36,8 +36,7 @@ class Difference:
     """The first embedder of a pair less the second, on a task or over a suite.
 
     `interval` is for new queries on the same tasks, `other_tasks` for other tasks like these (suites only). `wins`, `ties`
-    and `losses` count queries on a task and tasks over a suite. `clusters` are those of the task that has fewest.
-    `corrected` is the p-value within its family.
+    and `losses` count queries on a task and tasks over a suite. `corrected` is the p-value within its family.
     """
 
     where: str
@@ -48,7 +47,6 @@ class Difference:
     test: SignFlip
     win_tie_loss: tuple[int, int, int]
     standardised: float | None
-    clusters: int
     corrected: float = float("nan")
 
     @property
@@ -125,7 +123,6 @@ def _of_task(task: Paired, embedders: Sequence[str]) -> list[Difference]:
                 test=_no_surer_than((low, high), test) if still else test,
                 win_tie_loss=win_tie_loss(differences),
                 standardised=None if still else standardised_difference(differences),
-                clusters=int(sums.clusters[0]),
             )
         )
     return out
@@ -168,7 +165,6 @@ class _Suite:
                     test=_no_surer_than(interval, test) if self.sums.still(contrast).any() else test,
                     win_tie_loss=win_tie_loss(by_task),
                     standardised=None,
-                    clusters=int(self.sums.clusters.min()),
                 )
             )
         return out

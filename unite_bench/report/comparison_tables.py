@@ -16,8 +16,6 @@ from unite_bench.stats.bootstrap import Interval
 TARGET = (
     "Intervals are 95 %, for new queries of the same kind on the same tasks and corpora; seeds and protocols are fixed."
 )
-FEW = 20  # clusters below which bootstrap intervals are known to be too narrow (docs/statistics.md)
-FEW_MARK, FEW_NOTE = "*", f"fewer than {FEW} clusters of queries; the interval may be too narrow."
 CORRECTED = {"holm": "Holm", "benjamini-hochberg": "Benjamini-Hochberg"}
 
 
@@ -31,7 +29,9 @@ def task_table(differences: Sequence[Difference], left_out: int, correction: str
         "detectable: smallest true difference found with a chance of 80 %."
     )
     if left_out:
-        caption += f" Tasks without a result of all of them are left out: {left_out}."
+        caption += (
+            f" Tasks without a result of all of them are left out: {left_out}; a suite that lacks one has no mean."
+        )
     return _table(caption, "task", differences, margin, ("d",))
 
 
@@ -104,14 +104,13 @@ def _table(
     if margin is not None:
         columns.append("p equivalent")
         caption += f" p equivalent: two one-sided tests that the difference lies within ±{percent(margin)}."
-    few = any(_few(d) for d in differences)
     rows = [Row(d.where, _cells(d, own, margin)) for d in differences]
-    return Table(caption, name, tuple(columns), tuple(rows), {FEW_MARK: FEW_NOTE} if few else {})
+    return Table(caption, name, tuple(columns), tuple(rows))
 
 
 def _cells(d: Difference, own: tuple[str, ...], margin: float | None) -> tuple[Cell, ...]:
     shown = {
-        "d": MISSING if d.standardised is None else Cell(f"{d.standardised:.2f}"),
+        "d": MISSING if d.standardised is None else Cell(f"{d.standardised:.2f}".replace("-0.00", "0.00")),
         "other tasks": MISSING if d.other_tasks is None else Cell(_interval(d.other_tasks)),
     }
     return (
@@ -119,7 +118,7 @@ def _cells(d: Difference, own: tuple[str, ...], margin: float | None) -> tuple[C
         Cell(percent(d.scores[0])),
         Cell(percent(d.scores[1])),
         Cell(percent(d.difference)),
-        Cell(_interval(d.interval), marks=(FEW_MARK,) * _few(d)),
+        Cell(_interval(d.interval)),
         *(shown[name] for name in own),
         Cell(_p(d.test.p)),
         Cell(_p(d.test.mid_p)),
@@ -137,10 +136,6 @@ def _counted(differences: Sequence[Difference], what: str) -> tuple[str, str]:
         return f"{count} {noun}{'s' if count != 1 else ''}"
 
     return words(len({d.where for d in differences}), what), words(len({d.pair for d in differences}), "pair")
-
-
-def _few(d: Difference) -> bool:
-    return d.clusters < FEW
 
 
 def _pair(pair: tuple[str, str]) -> str:

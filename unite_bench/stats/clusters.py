@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class ClusterSums:
         by_content = np.lexsort(np.hstack([totals.reshape(names.size, -1), sizes]).T)
         return cls(totals[by_content], sizes[by_content])
 
-    @property
+    @cached_property
     def means(self) -> Doubles:
         """Mean over the queries of each task, (tasks, columns)."""
         return np.asarray(self.totals.sum(axis=0) / self.sizes.sum(axis=0)[:, None])
@@ -76,7 +77,7 @@ class ClusterSums:
         residuals = self.totals @ contrast - self.sizes * (self.means @ contrast)
         return np.asarray((residuals**2).sum(axis=0) < 0.5)
 
-    @property
+    @cached_property
     def strata(self) -> Ints:
         """Which clusters are drawn together, (clusters,): tasks that share a cluster, directly or through others, belong
         to one stratum; the others are independent of them. Numbered in the order of the tasks."""

@@ -25,12 +25,6 @@ def standardised_difference(differences: Doubles) -> float | None:
     return float(differences.mean()) / spread if spread > ROUNDING else None
 
 
-def matched_odds_ratio(wins: int, losses: int) -> float:
-    """Odds that a query on which the two differ is a win, with half a query added to each side (Haldane, Annals of Human
-    Genetics 20, 1956) so that it is finite."""
-    return (wins + 0.5) / (losses + 0.5)
-
-
 def standard_error(interval: Interval, level: float = 0.95) -> float:
     """The standard error that a normal interval of this width stands for. Never 0 where the interval has a width."""
     return float((interval[1] - interval[0]) / (2 * special.ndtri(0.5 + level / 2)))
