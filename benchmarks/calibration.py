@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from calibration_samples import CAPTIONS, QUERIES, RESAMPLES, Tally, apart, chances, grid, one_task, paired_hits
+from calibration_samples import CAPTIONS, QUERIES, RESAMPLES, Tally, apart, chances, grid, one_task, paired_hits, seeded
 from calibration_tables import missed, written
 from scipy import stats
 
@@ -42,7 +42,7 @@ FIRST_LESS_SECOND = np.array([1.0, -1.0])
 def proportions(trials: int) -> Iterator[Row]:
     """Coverage for the share of hits of one embedder."""
     for captions, queries, p in grid():
-        random, tally, media = np.random.default_rng([1, captions, queries]), Tally(p), queries // captions
+        random, tally, media = seeded(1, captions, queries, p), Tally(p), queries // captions
         sizes = np.full(media, float(captions))
         for trial in range(trials):
             totals = random.binomial(captions, p if captions == 1 else chances(random, p, media), media).astype(float)
@@ -60,7 +60,7 @@ def reciprocal_ranks(trials: int) -> Iterator[Row]:
     truth = float(np.mean(-easy / (1 - easy) * np.log(easy)))
     for captions in CAPTIONS:
         for queries in QUERIES:
-            random, tally, media = np.random.default_rng([2, captions, queries]), Tally(truth), queries // captions
+            random, tally, media = seeded(2, captions, queries), Tally(truth), queries // captions
             for trial in range(trials):
                 chance = easy[random.integers(2, size=(media, 1))]
                 values = 1 / random.geometric(chance, (media, captions))
@@ -80,7 +80,7 @@ def differences(trials: int) -> Iterator[Row]:
     for captions, queries, p in grid():
         for kept in (1.0, 0.9):
             truth, media = p * (1 - kept), queries // captions
-            random, tally, equivalent = np.random.default_rng([3, captions, queries]), Tally(truth), 0
+            random, tally, equivalent = seeded(3, captions, queries, p, kept), Tally(truth), 0
             for trial in range(trials):
                 found = one_task(paired_hits(random, p, kept, media, captions), captions)
                 span = over_other_queries(found, ONE, FIRST_LESS_SECOND)
@@ -96,7 +96,7 @@ def differences(trials: int) -> Iterator[Row]:
 def tests(trials: int) -> Iterator[Row]:
     """How often sign flips reject at 5 % two embedders that are equally good."""
     for captions, queries, p in grid():
-        random, media = np.random.default_rng([4, captions, queries]), queries // captions
+        random, media = seeded(4, captions, queries, p), queries // captions
         exact = mid = discordant = 0
         for _ in range(trials):
             test = sign_flip(paired_hits(random, p, 1.0, media, captions) @ FIRST_LESS_SECOND)
@@ -111,7 +111,7 @@ def suites(trials: int) -> Iterator[Row]:
     weights = np.array([0.25, 0.25, 0.5])
     for captions in (1, 5):
         for media in (50, 200):
-            random, tally, exact = np.random.default_rng([5, captions, media]), Tally(0.0), 0
+            random, tally, exact = seeded(5, captions, media), Tally(0.0), 0
             for trial in range(trials):
                 chance = np.stack([chances(random, 0.5, media) for _ in range(2)], axis=1)
                 totals = random.binomial(captions, chance[:, None, :], (media, 3, 2)).astype(float)
@@ -126,7 +126,7 @@ def suites(trials: int) -> Iterator[Row]:
 def other_tasks(trials: int) -> Iterator[Row]:
     """Coverage for other tasks, whose differences are normal with a spread of 0.05 and 0.02 in two granularities."""
     for counts in ((2, 2), (4, 4), (8, 4), (20, 20)):
-        random, tally = np.random.default_rng([6, *counts]), Tally(0.01)
+        random, tally = seeded(6, *counts), Tally(0.01)
         groups = [str(g) for g, count in enumerate(counts) for _ in range(count)]
         spread = np.repeat([0.05, 0.02], counts)
         for _ in range(trials):
@@ -140,7 +140,7 @@ def ranks(trials: int) -> Iterator[Row]:
     """How often the rank sets of five embedders, two of them equally good, hold all true ranks at once."""
     shares = np.array([0.6, 0.55, 0.5, 0.5, 0.3])
     for media in (50, 200):
-        random, held, width = np.random.default_rng([7, media]), 0, 0.0
+        random, held, width = seeded(7, media), 0, 0.0
         count = len(range(0, trials, CONTRASTS))
         for _ in range(count):
             alike = random.random((media, 1)) < 0.5  # of these media, a better embedder finds all that a worse one does

@@ -26,6 +26,11 @@ def grid() -> Iterator[tuple[int, int, float]]:
                 yield captions, queries, p
 
 
+def seeded(*cell: float) -> np.random.Generator:
+    """A stream of its own for each cell of a table."""
+    return np.random.default_rng([round(1000 * value) for value in cell])
+
+
 def chances(random: np.random.Generator, p: float, media: int) -> Doubles:
     """Chances of a hit with mean p, one a medium."""
     spread = 1 / CORRELATION - 1

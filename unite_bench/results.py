@@ -85,10 +85,14 @@ def read(path: Path) -> Result:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The per-query rows beside a result's JSON."""
+    """The per-query rows beside a result's JSON. Raises StoreError if they are missing or damaged."""
     import pyarrow.parquet as pq
 
-    rows: list[dict[str, Any]] = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    beside = path.with_suffix(".parquet")
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(beside).to_pylist()
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+        raise StoreError(f"{beside}: not readable rows of a result ({error}); run the task again") from error
     return rows
 
 

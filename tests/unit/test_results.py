@@ -74,6 +74,11 @@ def test_results_are_written_and_read_back_with_their_rows(task: Task, tmp_path:
     path.write_text("{")
     with pytest.raises(StoreError, match="not a readable result"):
         results.read(path)
+    path.with_suffix(".parquet").write_text("PAR1")
+    with pytest.raises(StoreError, match="not readable rows"):
+        results.read_rows(path)
+    with pytest.raises(StoreError, match="not readable rows"):
+        results.read_rows(path.with_name("gone.json"))
 
 
 def test_protocol_and_data_belong_to_a_results_identity(task: Task) -> None:
