@@ -22,10 +22,10 @@ from calibration_samples import CAPTIONS, QUERIES, RESAMPLES, Tally, apart, chan
 from calibration_tables import missed, written
 from scipy import stats
 
-from unite_bench.stats.bootstrap import bca, percentile, resample
+from unite_bench.stats.bootstrap import resample
 from unite_bench.stats.clusters import ClusterSums
 from unite_bench.stats.effects import equivalence, standard_error
-from unite_bench.stats.intervals import clustered_wilson
+from unite_bench.stats.intervals import clustered_wilson, relative_variance
 from unite_bench.stats.ranks import rank_sets
 from unite_bench.stats.sign_flip import sign_flip
 from unite_bench.stats.student import over_other_queries, over_other_tasks
@@ -55,23 +55,22 @@ def proportions(trials: int) -> Iterator[Row]:
 
 
 def reciprocal_ranks(trials: int) -> Iterator[Row]:
-    """Coverage for a mean of 1 / rank; ranks are geometric, with a chance of 0.7 or 0.05 from medium to medium."""
-    easy = np.array([0.05, 0.7])
-    truth = float(np.mean(-easy / (1 - easy) * np.log(easy)))
+    """Coverage for a mean of 1 / rank; ranks are geometric, and media hard or easy: a good embedder and a poor one."""
     for captions in CAPTIONS:
         for queries in QUERIES:
-            random, tally, media = seeded(2, captions, queries), Tally(truth), queries // captions
-            for trial in range(trials):
-                chance = easy[random.integers(2, size=(media, 1))]
-                values = 1 / random.geometric(chance, (media, captions))
-                found = one_task(values.sum(axis=1, keepdims=True), captions)
-                statistic = resample(found, RESAMPLES).statistic(ONE, ONE)
-                tally.add("used", bca(statistic))
-                if trial % CONTRASTS == 0:
-                    half = 1.96 * values.std() / np.sqrt(queries)
-                    tally.add("query bootstrap", (values.mean() - half, values.mean() + half))
-                    tally.add("cluster percentile", percentile(statistic))
-            yield {"captions": captions, "queries": queries, "media": media, "mean": truth} | tally.row()
+            for easy in (np.array([0.05, 0.7]), np.array([0.001, 0.02])):
+                truth = float(np.mean(-easy / (1 - easy) * np.log(easy)))
+                random, tally, media = seeded(2, captions, queries, truth), Tally(truth), queries // captions
+                sizes = np.full(media, float(captions))
+                for trial in range(trials):
+                    values = 1 / random.geometric(easy[random.integers(2, size=(media, 1))], (media, captions))
+                    totals = values.sum(axis=1)
+                    tally.add("used", clustered_wilson(totals, sizes, relative_variance(values.ravel())))
+                    if trial % CONTRASTS == 0:
+                        half = 1.96 * values.std() / np.sqrt(queries)  # what a bootstrap of queries comes to
+                        tally.add("query bootstrap", (values.mean() - half, values.mean() + half))
+                        tally.add_bootstraps(one_task(totals[:, None], captions), ONE)
+                yield {"captions": captions, "queries": queries, "media": media, "mean": truth} | tally.row()
 
 
 def differences(trials: int) -> Iterator[Row]:

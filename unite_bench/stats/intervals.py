@@ -13,7 +13,6 @@ import numpy.typing as npt
 from scipy import special
 
 from unite_bench.stats.bootstrap import Interval as Interval
-from unite_bench.stats.bootstrap import bca, resample
 from unite_bench.stats.clusters import ClusterSums
 
 Doubles = npt.NDArray[np.float64]
@@ -25,23 +24,20 @@ BLOCK = 200  # medians drawn at a time, to bound memory
 def interval(
     values: Doubles, clusters: Sequence[str] | None = None, median: bool = False, level: float = 0.95, seed: int = 0
 ) -> tuple[Interval, str]:
-    """The interval and the method's name: Wilson for proportions (on the effective sample size where queries share media),
-    BCa cluster bootstrap for other means, percentile cluster bootstrap for medians.
+    """The interval and the method's name: Wilson for means, on the effective sample size where queries share media or values
+    lie between 0 and 1; percentile cluster bootstrap for medians.
 
     `values` (n,) float64, one a query, within [0, 1] unless `median`; `clusters` one label a query (None: every query is
-    its own cluster).
+    its own cluster). Neither the order of the queries nor the names of the clusters changes a bit.
     """
     labels = [str(n) for n in range(values.size)] if clusters is None else list(clusters)
     if median:
         return _median_bootstrap(values, labels, level, seed), "cluster bootstrap, percentile"
     sums = ClusterSums.of([values[:, None]], [labels])
     totals, sizes = sums.totals[:, 0, 0], sums.sizes[:, 0]
-    # Resampling equal values would give an interval of no width, which no finite sample supports.
-    if np.isin(values, (0.0, 1.0)).all() or (values == values[0]).all() or sizes.size == 1:
-        name = "wilson" if (sizes == 1).all() else "wilson, effective sample size over clusters"
-        return clustered_wilson(totals, sizes, level), name
-    drawn = resample(sums, RESAMPLES, seed).statistic(np.ones(1), np.ones(1))
-    return bca(drawn, level), "cluster bootstrap, BCa"
+    plain = bool((sizes == 1).all() and np.isin(values, (0.0, 1.0)).all())
+    name = "wilson" if plain else "wilson, effective sample size"
+    return clustered_wilson(totals, sizes, relative_variance(values), level), name
 
 
 def wilson(hits: float, n: float, level: float = 0.95) -> Interval:
@@ -53,32 +49,43 @@ def wilson(hits: float, n: float, level: float = 0.95) -> Interval:
     return (0.0 if hits == 0 else max(0.0, centre - half), 1.0 if hits == n else min(1.0, centre + half))
 
 
-def clustered_wilson(totals: Doubles, sizes: Doubles, level: float = 0.95) -> Interval:
+def clustered_wilson(totals: Doubles, sizes: Doubles, relative: float = 1.0, level: float = 0.95) -> Interval:
     """Wilson's interval on the effective sample size: the queries divided by their design effect (Korn and Graubard, Survey
     Methodology 24, 1998; Franco, Little, Louis and Slud, J. Survey Statistics and Methodology 7, 2019).
 
-    `totals` and `sizes` (clusters,) float64: hits and queries of each cluster.
+    `totals` and `sizes` (clusters,) float64: sum of the values and number of queries of each cluster; `relative` is the
+    `relative_variance` of the values.
     """
-    hits, n = float(totals.sum()), float(sizes.sum())
-    effective = n / design_effect(totals, sizes)
-    return wilson(hits / n * effective, effective, level)
+    total, n = float(totals.sum()), float(sizes.sum())
+    effective = n / design_effect(totals, sizes, relative)
+    return wilson(effective if total == n else total / n * effective, effective, level)
 
 
-def design_effect(totals: Doubles, sizes: Doubles) -> float:
-    """How many times the variance of a proportion exceeds that of as many independent queries; from 1 (queries are
-    independent) to the size of a cluster (all queries of a cluster agree).
+def relative_variance(values: Doubles) -> float:
+    """Variance of values in [0, 1] over that of hits with the same mean: 1 for hits, less for values in between."""
+    ordered = np.sort(values)
+    mean = float(ordered.mean())
+    return float(ordered.var() / (mean * (1 - mean))) if 0.0 < mean < 1.0 else 1.0
 
-    Where hits or misses are rare, few clusters hold them, and the plain estimate is too low just when the proportion is
-    far off. One cluster is therefore added that is all hits or all misses with equal chance: mean m / 2, variance m^2 / 4.
-    Without any hit, or any miss, nothing is known of how alike queries are, and they are taken to agree.
+
+def design_effect(totals: Doubles, sizes: Doubles, relative: float = 1.0) -> float:
+    """How many times the variance of the mean exceeds that of as many independent hits; from `relative` (queries are
+    independent) to the size of a cluster (all queries of a cluster agree, and are hits or misses).
+
+    Where hits or misses are rare, few clusters hold them, and the plain estimate is too low just when the mean is far off.
+    One cluster is therefore added that is all hits or all misses with equal chance: mean m / 2, variance m^2 / 4. Its
+    weight is `relative`, since values in between hold fewer surprises, but that of one query at least. If all values are
+    equal, or there is one cluster, nothing is known of how alike queries are, and they are taken to agree.
     """
     m = float((sizes**2).sum() / sizes.sum())
-    if totals.sum() in (0.0, sizes.sum()):
+    share = float(totals.sum() / sizes.sum())
+    if share in (0.0, 1.0) or relative < 1e-12 or sizes.size == 1:
         return m
-    n = float(sizes.sum()) + m
-    share = (float(totals.sum()) + m / 2) / n
-    variance = (float(((totals - sizes * share) ** 2).sum()) + m * m / 4) / n**2
-    return float(np.clip(variance / (share * (1 - share) / n), 1.0, m))
+    weight = max(relative, 1 / m)
+    n = float(sizes.sum()) + weight * m
+    share = (float(totals.sum()) + weight * m / 2) / n
+    variance = (float(((totals - sizes * share) ** 2).sum()) + weight * m * m / 4) / n**2
+    return float(np.clip(variance / (share * (1 - share) / n), min(relative, m), m))
 
 
 def _median_bootstrap(values: Doubles, labels: Sequence[str], level: float, seed: int) -> Interval:

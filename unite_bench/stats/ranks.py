@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+ROUNDING = 1e-12  # scores that differ by less are equal
 
 
 def rank_sets(estimates: Doubles, draws: Doubles, level: float = 0.95, unseen: Doubles | None = None) -> Ints:
@@ -23,14 +24,14 @@ def rank_sets(estimates: Doubles, draws: Doubles, level: float = 0.95, unseen: D
     difference = estimates[first] - estimates[second]
     deviation = draws[:, first] - draws[:, second] - difference
     error = deviation.std(axis=0)
-    spread = error > 1e-12
+    spread = error > ROUNDING
     largest = (np.abs(deviation[:, spread]) / error[spread]).max(axis=1) if spread.any() else np.zeros(1)
     half = float(np.quantile(largest, level)) * error
     if unseen is not None:
         half = half + unseen[first, second]
     better = np.zeros((estimates.size, estimates.size), dtype=bool)
-    better[first, second] = difference > half
-    better[second, first] = -difference > half
+    better[first, second] = difference > half + ROUNDING
+    better[second, first] = -difference > half + ROUNDING
     return np.stack([1 + better.sum(axis=0), estimates.size - better.sum(axis=1)], axis=1)
 
 
@@ -38,7 +39,6 @@ def borda(scores: Doubles, shares: Doubles) -> Doubles:
     """Borda points (m,) of `scores` (tasks, m): the share of the other embedders that one beats on a task, ties half, over
     tasks by `shares` (tasks,). They depend on which embedders are compared: adding one can turn the order of two others.
     """
-    ahead = (scores[:, :, None] > scores[:, None, :]).sum(axis=2) + 0.5 * (
-        scores[:, :, None] == scores[:, None, :]
-    ).sum(axis=2)
-    return np.asarray(shares @ (ahead - 0.5) / (scores.shape[1] - 1))
+    lead = scores[:, :, None] - scores[:, None, :]
+    ahead = (lead > ROUNDING).sum(axis=2) + 0.5 * (np.abs(lead) <= ROUNDING).sum(axis=2)
+    return np.asarray(shares @ (ahead - 0.5) / (scores.shape[1] - 1))  # less the tie with itself
