@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,17 +21,18 @@ def list_() -> None:
     from unite_bench.registry import names
     from unite_bench.spec.catalogue import load_suite, load_task, suite_files, task_files, tasks_of
 
-    typer.echo("Suites")
-    for name in suite_files():
-        suite = load_suite(name)
-        typer.echo(f"  {name:<22}{len(tasks_of(suite)):>4} tasks  {suite.title or ''}")
-    typer.echo("Tasks")
-    for name in task_files():
-        task = load_task(name)
-        typer.echo(f"  {name:<34}{task.granularity:<13}{task.title or ''}")
-    typer.echo("Embedders")
-    for name, target in sorted(names().items()):
-        typer.echo(f"  {name:<22}{target}")
+    suites, tasks = map(load_suite, suite_files()), map(load_task, task_files())
+    _listed("Suites", [(suite.name, f"{len(tasks_of(suite)):>3} tasks", suite.title or "") for suite in suites])
+    _listed("Tasks", [(task.name, task.granularity, task.title or "") for task in tasks])
+    _listed("Embedders", sorted(names().items()))
+
+
+def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows in columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    typer.echo(heading)
+    for row in rows:
+        typer.echo("  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 @app.command()
