@@ -135,25 +135,3 @@ def store_collect(
 
     removed = collect(root or default_root(), damaged=damaged, fingerprint=fingerprint)
     typer.echo(f"removed {len(removed)} files")
-
-
-data = typer.Typer(help="Make and look after data.", no_args_is_help=True)
-app.add_typer(data, name="data")
-
-
-@data.command("fresh")
-def data_fresh(
-    seed: Annotated[int, typer.Option(min=0, help="of scenes that nobody has seen: 0 to 999999, but not 7001")],
-    queries: Annotated[int, typer.Option(min=1, help="of each task, at most")] = 2000,
-    out: Annotated[Path | None, typer.Option(help="suite file to write [default: scenes-SEED.yaml]")] = None,
-) -> None:
-    """Write a suite with every task of the procedural world, drawn from a seed of your own.
-
-    The file is all there is to it: pictures and clips follow from the seed and are rendered as they are needed.
-    """
-    from unite_bench.fresh import write_fresh_suite
-
-    path = out or Path(f"scenes-{seed}.yaml")
-    tasks = write_fresh_suite(path, seed, queries)
-    typer.echo(f"{path}: {tasks} tasks with at most {queries} queries each")
-    typer.echo(f"Next: unite-bench run --model reference --suite {path}")
