@@ -45,7 +45,7 @@ def offer(dataset: Dataset) -> Offer:
         raise DataError(f"{dataset}: the hub has no such revision; correct it in the task file") from error
     except errors.RepositoryNotFoundError as error:
         raise DataError(f"{dataset}: the hub has no such dataset, or it asks for a login (`hf auth login`)") from error
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+    except _transfer_errors() as error:
         raise DataError(f"{dataset}: the hub cannot be reached ({error})") from error
     licence = getattr(found.card_data, "license", None) or "not stated"
     return Offer(dataset, str(found.sha), sum(file.size or 0 for file in found.siblings or ()), str(licence))
@@ -56,13 +56,13 @@ def download(offered: Offer) -> Path:
 
     Raises DataError for a broken transfer (ask again: it goes on where it stopped) and for an archive that is not safe.
     """
-    hub, errors = _hub()
+    hub, _ = _hub()
     dataset, folder = offered.dataset, home(offered.dataset) / offered.revision
     try:
         hub.snapshot_download(
             dataset.name, repo_type="dataset", revision=offered.revision, local_dir=folder, max_workers=4
         )
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+    except _transfer_errors() as error:
         raise DataError(f"{dataset}: the download broke off ({error}); run the command again to go on") from error
     listing = home(dataset) / f"{offered.revision}.json"
     before = json.loads(listing.read_text(encoding="utf-8"))["unpacked"] if listing.exists() else []
@@ -140,6 +140,13 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.relative_to(folder).parts[0].startswith("."):
             yield path
+
+
+def _transfer_errors() -> tuple[type[Exception], ...]:
+    import httpx2  # what huggingface_hub transfers with; a connection that breaks raises its errors
+
+    _, errors = _hub()
+    return errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, httpx2.HTTPError
 
 
 def _hub() -> tuple[Any, Any]:

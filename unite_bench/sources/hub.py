@@ -18,6 +18,7 @@ from unite_bench.sources.tables import Table
 from unite_bench.spec.source_kinds import HubBeirSource, HubSource
 
 MEDIA_FOLDER = ".media"
+ID_COLUMNS = ("id", "_id", "query-id", "corpus-id")
 
 
 def open_rows(source: HubSource) -> Table:
@@ -26,22 +27,19 @@ def open_rows(source: HubSource) -> Table:
 
 
 def open_beir(source: HubBeirSource, side: str) -> Table:
-    """The corpus, or those queries that are judged."""
+    """The corpus, or those queries that are judged; ids stand in `id`, whatever the dataset calls them."""
     dataset = Dataset(source.dataset, source.revision)
     if side == "candidates":
-        return _split(dataset, source.corpus, source.split)
-    table = _split(dataset, source.queries, source.split)
+        return _with_id(_beir_split(dataset, source, source.corpus, ("corpus",)))
+    table = _with_id(_beir_split(dataset, source, source.queries, ("query", "queries")))
     judged = beir_judgements(source)
-    name = next((column for column in ("id", "query-id", "_id") if column in table.columns), None)
-    if name is None:
-        raise DataError(f"{table.name}: no column of ids; it has {', '.join(table.columns)}")
-    rows = [row for row in table.rows if str(row[name]) in judged]
-    return Table(table.name, table.columns, rows)
+    return Table(table.name, table.columns, [row for row in table.rows if row["id"] in judged])
 
 
 def beir_judgements(source: HubBeirSource) -> Judgements:
     """Grades above 0 by query and candidate."""
-    table = _split(Dataset(source.dataset, source.revision), source.qrels, source.split)
+    dataset = Dataset(source.dataset, source.revision)
+    table = _beir_split(dataset, source, source.qrels, ("default", "qrels"))
     missing = [name for name in ("query-id", "corpus-id", "score") if name not in table.columns]
     if missing:
         raise DataError(f"{table.name}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
@@ -53,6 +51,29 @@ def beir_judgements(source: HubBeirSource) -> Judgements:
     return judged
 
 
+def _beir_split(dataset: Dataset, source: HubBeirSource, named: str | None, usual: tuple[str, ...]) -> Table:
+    """One config of the layout; see `HubBeirSource` for how it is found."""
+    folder = str(snapshot(dataset))
+    known = _datasets().get_dataset_config_names(folder)
+    wanted = [f"{source.language}-{name}" if source.language else name for name in ((named,) if named else usual)]
+    config = next((name for name in wanted if name in known), None)
+    if config is None:
+        raise DataError(f"{dataset}: no config {' or '.join(wanted)}; it has {', '.join(known)}")
+    splits = _datasets().get_dataset_split_names(folder, config)
+    if source.split not in splits and len(splits) != 1:
+        raise DataError(f"{dataset}, {config}: no split {source.split!r}; it has {', '.join(splits)}")
+    return _split(dataset, config, source.split if source.split in splits else splits[0])
+
+
+def _with_id(table: Table) -> Table:
+    name = next((column for column in ID_COLUMNS if column in table.columns), None)
+    if name is None:
+        raise DataError(f"{table.name}: no column {' or '.join(ID_COLUMNS)}; it has {', '.join(table.columns)}")
+    return Table(
+        table.name, tuple(dict.fromkeys(("id", *table.columns))), [{**row, "id": str(row[name])} for row in table.rows]
+    )
+
+
 def _split(dataset: Dataset, config: str | None, split: str) -> Table:
     return _read(snapshot(dataset), str(dataset), config, split)
 
@@ -60,12 +81,8 @@ def _split(dataset: Dataset, config: str | None, split: str) -> Table:
 @lru_cache(maxsize=32)
 def _read(folder: Path, name: str, config: str | None, split: str) -> Table:
     """One split as a table; a cell of a media column is a File."""
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        raise UsageError("datasets of the hub need the library datasets: pip install 'unite-bench[hub]'") from error
+    datasets = _datasets()
     where = f"{name}, {config or 'default'}/{split}"
-    datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(str(folder), config, split=split, cache_dir=str(data_root() / "tables"))
     except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
@@ -101,3 +118,12 @@ def _file(loaded: Any, column: str, number: int, folder: Path) -> File | None:
     (folder / f"{number}.new").write_bytes(cell["bytes"])
     (folder / f"{number}.new").replace(path)
     return File(path)
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        raise UsageError("datasets of the hub need the library datasets: pip install 'unite-bench[hub]'") from error
+    datasets.disable_progress_bars()
+    return datasets

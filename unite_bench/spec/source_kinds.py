@@ -63,15 +63,21 @@ class HubSource(Strict):
 
 
 class HubBeirSource(Strict):
-    """A hub dataset in the layout of mteb and BEIR: one config each for corpus, queries and judgements."""
+    """A hub dataset in the layout of mteb: one config each for corpus, queries and judgements.
+
+    Configs that are not named are found as mteb finds them: `corpus`; `query`, else `queries`; `default`, else `qrels`;
+    each with `language-` in front for a dataset of several languages. A config that has not the split, but one only, is
+    read from that.
+    """
 
     kind: Literal["hub-beir"]
     dataset: DatasetName
     split: str = "test"
     revision: Revision = UNPINNED
-    queries: str = "query"
-    corpus: str = "corpus"
-    qrels: str = "qrels"
+    language: str | None = None
+    corpus: str | None = None
+    queries: str | None = None
+    qrels: str | None = None
 
 
 class MmebSource(Strict):
