@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,20 +16,40 @@ if TYPE_CHECKING:
     from unite_bench.items import Item
 
 
+class Kind(StrEnum):
+    ALL = "all"
+    SUITES = "suites"
+    TASKS = "tasks"
+    EMBEDDERS = "embedders"
+
+
 @app.command("list")
-def list_() -> None:
+def list_(
+    what: Annotated[Kind, typer.Argument(help="what to list")] = Kind.ALL,
+    granularity: Annotated[str | None, typer.Option(help="tasks: coarse, fine or instruction")] = None,
+    modality: Annotated[str | None, typer.Option(help="tasks with text, image or video on either side")] = None,
+) -> None:
     """Suites, tasks and embedders that are known here."""
     from unite_bench.registry import names
-    from unite_bench.spec.catalogue import load_suite, load_task, suite_files, task_files, tasks_of
+    from unite_bench.report.catalogue import Filter, asks, data_of, protocol_of
+    from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, suite_files, task_files
 
-    suites, tasks = map(load_suite, suite_files()), map(load_task, task_files())
-    _listed("Suites", [(suite.name, f"{len(tasks_of(suite)):>3} tasks", suite.title or "") for suite in suites])
-    _listed("Tasks", [(task.name, task.granularity, task.title or "") for task in tasks])
-    _listed("Embedders", sorted(names().items()))
+    wanted = Filter(granularity, modality)
+    if what in (Kind.ALL, Kind.SUITES):
+        suites = [(suite, len(entries_of(suite))) for suite in map(load_suite, suite_files())]
+        _listed("Suites", [(suite.name, f"{count:>3} tasks", suite.title or "") for suite, count in suites])
+    if what in (Kind.ALL, Kind.TASKS):
+        tasks = [entry for entry in map(load_entry, task_files()) if wanted.wants(entry)]
+        _listed("Tasks", [(t.name, asks(t), t.granularity, protocol_of(t), data_of(t), t.title or "") for t in tasks])
+    if what in (Kind.ALL, Kind.EMBEDDERS):
+        _listed("Embedders", sorted(names().items()))
 
 
 def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:
     """Rows in columns as wide as they need to be."""
+    if not rows:
+        typer.echo(f"{heading}: none")
+        return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     typer.echo(heading)
     for row in rows:
@@ -42,10 +63,15 @@ def show(
 ) -> None:
     """Print exactly what a model gets for one query, its positives and the size of its pool."""
     from unite_bench.errors import UsageError
+    from unite_bench.report.catalogue import in_words
     from unite_bench.sources.build import build
-    from unite_bench.spec.catalogue import load_task
+    from unite_bench.spec.catalogue import load_entry
+    from unite_bench.spec.model import PlannedTask
 
-    loaded = load_task(task)
+    loaded = load_entry(task)
+    if isinstance(loaded, PlannedTask):
+        typer.echo("\n".join(in_words(loaded)))
+        return
     data = build(loaded)
     if item >= len(data.queries):
         raise UsageError(f"{loaded.name} has {len(data.queries)} queries, counted from 0; there is no {item}")
