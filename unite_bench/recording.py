@@ -93,7 +93,8 @@ def contamination(embedder: Embedder, task: Task) -> str:
 
 
 def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """One row a query: counts of its positives, every measure, the first candidates with their exact scores."""
+    """One row a query: its cluster (itself if it shares no medium), counts of its positives, every measure, the first
+    candidates with their exact scores."""
     counts = ranked.counts
     held = np.flatnonzero(ranked.held)
     out = []
@@ -105,6 +106,7 @@ def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> li
         out.append(
             {
                 "query": query.id,
+                "cluster": data.clusters[n] if data.clusters else query.id,
                 "encoded": bool(ranked.asked[n]),
                 "positives": [data.candidates[held[i]].id for i in ranked_positives],
                 "grades": counts.qrels.values_of(n).tolist(),
