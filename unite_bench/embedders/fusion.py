@@ -32,6 +32,8 @@ class FusedEmbedder(Embedder):
             modalities=lifted,
             fusion="sum, mean-frames",
             instruction_matters=True,
+            normalised=True,
+            frame_order_matters=inner.card.frame_order_matters if "video" in inner.card.modalities else False,
         )
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
