@@ -17,6 +17,9 @@ SHOWN = {"passed": "passed", "failed": "FAILED", "expected": "expected", "n/a": 
 @app.command()
 def check(
     model: Annotated[str, typer.Argument(help="NAME[:ARG], file.py:Class or module:Class")],
+    model_arg: Annotated[
+        list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="name of a check; may be repeated")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
@@ -26,7 +29,7 @@ def check(
     from unite_bench.registry import load_embedder
     from unite_bench.testing.checks import run_checks
 
-    embedder = load_embedder(model)
+    embedder = load_embedder(model, model_arg or ())
     counts: Counter[str] = Counter()
     for name, verdict in run_checks(embedder, only or (), device, dtype.value):
         counts[verdict.status] += 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @app.command("list")
 def list_() -> None:
     """Suites, tasks and embedders that are known here."""
-    from unite_bench.registry import names
+    from unite_bench.registry import problems, registered
     from unite_bench.spec.catalogue import load_suite, load_task, suite_files, task_files, tasks_of
 
     typer.echo("Suites")
@@ -29,8 +29,9 @@ def list_() -> None:
         task = load_task(name)
         typer.echo(f"  {name:<34}{task.granularity:<13}{task.title or ''}")
     typer.echo("Embedders")
-    for name, target in sorted(names().items()):
-        typer.echo(f"  {name:<22}{target}")
+    broken = problems()
+    for name, entry in sorted(registered().items()):
+        typer.echo(f"  {name:<22}{'BROKEN  ' + broken[name] if name in broken else entry.target}")
 
 
 @app.command()
