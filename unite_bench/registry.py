@@ -24,7 +24,9 @@ from unite_bench.errors import ModelError, UniteBenchError, UsageError
 from unite_bench.items import content_digest
 
 GROUP = "unite_bench.embedders"
-ADAPTERS: dict[str, str] = {}
+ADAPTERS = {
+    "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
+}
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
     "constant": "unite_bench.embedders.baselines:ConstantEmbedder",

@@ -31,7 +31,9 @@ class EmbedderCard:
     accuracy, never truth. `frames` is how the model's own paper chooses them, used under `--frames native` alone.
     `training_sets=None` means unknown, which is not the same as none. `normalised` declares vectors of length 1, and
     `frame_order_matters` that the order of a clip's frames can (True) or cannot (False) change its vector; None declares
-    nothing. Neither changes a number: `unite-bench check` holds the model to them.
+    nothing. Neither changes a number: `unite-bench check` holds the model to them. With `id_matters` the item's id is
+    given to the model and belongs to the key (precomputed vectors); ids mean something only within `tasks`, the names of
+    the only tasks that the model may then be run on (None: any).
     """
 
     name: str
@@ -48,6 +50,8 @@ class EmbedderCard:
     fusion: str | None = None
     normalised: bool | None = None
     frame_order_matters: bool | None = None
+    id_matters: bool = False
+    tasks: AbstractSet[str] | None = None
 
     def __post_init__(self) -> None:
         given: object = self.modalities

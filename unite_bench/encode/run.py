@@ -16,7 +16,7 @@ from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.encode.plan import plan
 from unite_bench.encode.store import Store, default_root
-from unite_bench.errors import ItemFailed, MediaError, ModelError, UniteBenchError
+from unite_bench.errors import ItemFailed, MediaError, ModelError, ModelUnavailable, UniteBenchError
 from unite_bench.items import Item, Role, Video, content_digest
 
 OnError = Literal["fail", "skip"]
@@ -97,7 +97,10 @@ class Encoder:
         decoder = media.decoder() if any(isinstance(part, Video) for part in bare.parts) else ""
         shown_role = role if card.role_matters else ""
         instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
-        return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
+        if not card.id_matters:
+            return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
+        key = content_digest("vector by id", item.id, bare.digest, shown_role, instruction, decoder)
+        return key, replace(bare, id=item.id)
 
     def _fill(
         self,
@@ -138,6 +141,8 @@ class Encoder:
         given_role: Role = role if self.embedder.card.role_matters else "query"
         try:
             output = ask(self.embedder, [shown[key] for key in keys], given_role)
+        except ModelUnavailable:
+            raise  # no item's fault: halving would only ask again
         except ModelError as error:
             if len(keys) == 1:
                 failed[keys[0]] = str(error)
@@ -178,6 +183,8 @@ def ask(embedder: Embedder, items: Sequence[Item], role: Role) -> Any:
     """What the embedder returns, unchecked. Raises ModelError for whatever it raises, with the type in the message."""
     try:
         return embedder.embed(items, role)
+    except ModelUnavailable:
+        raise
     except Exception as error:  # the plugin boundary: a stranger's code may raise anything
         raise ModelError(f"{type(error).__name__}: {error}") from error
 

@@ -27,6 +27,10 @@ class Subject:
     def __init__(self, embedder: Embedder, device: str = "cpu", dtype: str = "float32"):
         if isinstance(embedder, OracleEmbedder):
             raise UsageError("an oracle embeds only within a task; there is nothing to check outside one")
+        if embedder.card.id_matters:
+            raise UsageError(
+                "precomputed vectors are found by id; there is nothing to check but what `run` checks anyway"
+            )
         self.embedder = embedder
         self.device, self.dtype = device, dtype
         self.pickled = _pickled(embedder)
