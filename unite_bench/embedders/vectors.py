@@ -112,7 +112,7 @@ def _ids_file(path: Path) -> Path:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, stamps: tuple[int, ...]) -> Table:
-    """The table in one file as of its time stamps. Raises ModelError naming the file if it is damaged or an id stands in it twice."""
+    """The table in one file as of its time stamps. Raises ModelError if it is damaged or an id stands in it twice."""
     read = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
     try:
         ids, rows = read(path)
