@@ -26,6 +26,7 @@ from unite_bench.items import content_digest
 GROUP = "unite_bench.embedders"
 ADAPTERS = {
     "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
+    "command": "unite_bench.embedders.command:CommandEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
