@@ -30,7 +30,7 @@ def list_(
     modality: Annotated[str | None, typer.Option(help="tasks with text, image or video on either side")] = None,
 ) -> None:
     """Suites, tasks and embedders that are known here."""
-    from unite_bench.registry import names
+    from unite_bench.registry import problems, registered
     from unite_bench.report.catalogue import Filter, asks, data_of, protocol_of
     from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, suite_files, task_files
 
@@ -42,7 +42,11 @@ def list_(
         tasks = [entry for entry in map(load_entry, task_files()) if wanted.wants(entry)]
         _listed("Tasks", [(t.name, asks(t), t.granularity, protocol_of(t), data_of(t), t.title or "") for t in tasks])
     if what in (Kind.ALL, Kind.EMBEDDERS):
-        _listed("Embedders", sorted(names().items()))
+        broken = problems()
+        known = sorted((name, entry.target) for name, entry in registered().items())
+        _listed(
+            "Embedders", [(name, f"BROKEN  {broken[name]}" if name in broken else target) for name, target in known]
+        )
 
 
 def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:

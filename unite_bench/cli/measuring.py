@@ -45,6 +45,9 @@ class OnError(StrEnum):
 @app.command()
 def run(
     model: Annotated[str, typer.Option(help="NAME[:ARG], file.py:Class or module:Class")],
+    model_arg: Annotated[
+        list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
+    ] = None,
     suite: Annotated[list[str] | None, typer.Option(help="suite name or file; may be repeated")] = None,
     task: Annotated[list[str] | None, typer.Option(help="task name or file; may be repeated")] = None,
     results: Annotated[Path, typer.Option(help="where results are written")] = Path("unite-bench-results"),
@@ -78,7 +81,7 @@ def run(
     tasks = [task for task in chosen if not missing_datasets(task)]
     if not tasks:
         raise UsageError(f"none of the {len(chosen)} tasks has its data on this machine; {_cure(suite, task)}")
-    embedder = load_embedder(model)
+    embedder = load_embedder(model, model_arg or ())
     if fuse and isinstance(embedder, OracleEmbedder):
         raise UsageError("the oracle takes every modality as it is; leave --fuse out")
     settings = Settings(
