@@ -6,6 +6,8 @@
     |   +-- MediaError   a picture or clip cannot be decoded
     +-- ModelError       an embedder cannot be found, or broke its contract
     |   +-- ItemFailed   an embedder raised on, or returned a bad vector for, one named item
+    |   +-- ModelUnavailable  the process or server behind an embedder is gone, whichever item is asked for
+    |   +-- CheckFailed  an embedder does not do what a check of the conformance kit asks
     +-- StoreError       stored vectors or results are damaged
     +-- UsageError       the call itself makes no sense
 
@@ -49,6 +51,14 @@ class ItemFailed(ModelError):
         self.item_id = item_id
         self.reason = reason
         super().__init__(f"item {item_id!r}: {reason}")
+
+
+class ModelUnavailable(ModelError):
+    """The process or server behind an embedder gives no answer, and that is no item's fault: asking again is no use."""
+
+
+class CheckFailed(ModelError):
+    """An embedder broke a rule of the conformance kit; the message gives the figure."""
 
 
 class StoreError(UniteBenchError):

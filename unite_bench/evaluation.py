@@ -42,7 +42,10 @@ def evaluate(
     """
     settings, phases = settings or Settings(), environment.Phases()
     media.read_with(settings.reader)
-    card = embedder.embedder.card if isinstance(embedder, Encoder) else embedder.card
+    inner = embedder.embedder if isinstance(embedder, Encoder) else embedder
+    card = inner.card
+    if reason := not_for(inner, task):
+        raise UsageError(f"{task.name}: {reason}")
     with phases.phase("build"):
         data = _shown(build(task, skip_broken=settings.on_error == "skip"), settings, card)
     with tempfile.TemporaryDirectory() as scratch:
@@ -72,6 +75,14 @@ def unsupported(embedder: Embedder, data: TaskData) -> str:
     """Modalities of the task's items that the embedder does not declare, or "". With any, the cell reads n/a."""
     wanted = {item.modality for item in (*data.queries, *data.candidates) if item.parts}
     return ", ".join(sorted(wanted - embedder.card.modalities))
+
+
+def not_for(embedder: Embedder, task: Task) -> str:
+    """Why an embedder that knows certain tasks alone (precomputed vectors) cannot be run on this one, or ""."""
+    tasks = embedder.card.tasks
+    if tasks is None or task.name in tasks:
+        return ""
+    return f"{embedder.card.name} has vectors for {', '.join(sorted(tasks)) or 'no task'} only"
 
 
 def _shown(data: TaskData, settings: Settings, card: EmbedderCard) -> TaskData:

@@ -14,7 +14,7 @@ from unite_bench.items import Video
 from unite_bench.measuring import Measured, Ranked, instruction_blind_ceiling
 from unite_bench.protocol import Settings
 from unite_bench.results import SCHEMA
-from unite_bench.sources.build import TaskData
+from unite_bench.sources.build import TaskData, unexpected
 from unite_bench.spec.model import Task
 from unite_bench.stats.intervals import interval
 
@@ -46,7 +46,7 @@ def record(
             "tied_positives": int((ranked.counts.tied > ranked.counts.positives_tied).sum()),
         },
         "failed": {role: dict(sorted(encoded[role].failed.items())) for role in ("query", "candidate")},
-        "warnings": _warnings(ranked),
+        "warnings": _warnings(ranked) + ([] if settings.limit else unexpected(task, len(data.queries), data.rows)),
         "measures": {
             name: {
                 "value": m.value,

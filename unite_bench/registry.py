@@ -1,7 +1,8 @@
 """One door for every embedder: `NAME[:ARG]` of a registered one, else `file.py:Class`, else `module:Class`.
 
-Registered names come from here (the baselines) and from the entry point group `unite_bench.embedders`; a registered name
-always wins. Nothing is imported before it is asked for, so a broken plugin breaks nobody else.
+Registered names come from here (adapters and baselines) and from the entry point group `unite_bench.embedders`; a
+registered name always wins. Nothing is imported before it is asked for, so a broken plugin breaks nobody else: it is
+listed with its reason, and is an error only for those who ask for it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ import difflib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unite_bench.embedders.arguments import typed
 from unite_bench.embedders.base import Embedder
 from unite_bench.errors import ModelError, UniteBenchError, UsageError
 from unite_bench.items import content_digest
 
 GROUP = "unite_bench.embedders"
+ADAPTERS = {
+    "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
+    "command": "unite_bench.embedders.command:CommandEmbedder",
+}
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
     "constant": "unite_bench.embedders.baselines:ConstantEmbedder",
@@ -37,38 +45,71 @@ BASELINES = {
     "mean-frames": "unite_bench.embedders.shortcuts.mean_frames:MeanFramesEmbedder",
     "shuffled-frames": "unite_bench.embedders.shortcuts.shuffled_frames:ShuffledFramesEmbedder",
 }
+BUILT_IN = {**ADAPTERS, **BASELINES}
 
 
-def names() -> dict[str, str]:
-    """Every registered name and the `module:Class` behind it. Two entry points of one name are an error."""
-    found = dict(BASELINES)
+@dataclass(frozen=True)
+class Registered:
+    """A name, the `module:Class` behind it, and why that cannot be used, or ""."""
+
+    name: str
+    target: str
+    problem: str = ""
+
+
+def registered() -> dict[str, Registered]:
+    """Every registered name. A plugin cannot take the name of what is built in; of two plugins of one name, neither is
+    used.
+    """
+    found = {name: Registered(name, target) for name, target in BUILT_IN.items()}
     for point in entry_points(group=GROUP):
-        if found.get(point.name, point.value) != point.value:
-            raise UsageError(f"embedder {point.name!r} is registered twice: {found[point.name]} and {point.value}")
-        found[point.name] = point.value
+        other = found.get(point.name)
+        if other is not None and other.target != point.value:
+            problem = f"registered twice: {other.target} and {point.value}; uninstall one of their packages"
+            name = f"{point.name} (plugin)" if point.name in BUILT_IN else point.name
+            found[name] = Registered(name, point.value, problem)
+        elif other is None:
+            found[point.name] = Registered(point.name, point.value)
     return found
 
 
-def load_embedder(spec: str) -> Embedder:
-    """An embedder by name, file or module. Raises UsageError (unknown) or ModelError (found, but broken)."""
+def problems() -> dict[str, str]:
+    """Names that cannot be used, each with the reason. Imports the module of every registered embedder."""
+    found = {}
+    for name, entry in registered().items():
+        try:
+            _target(entry)
+        except ModelError as error:
+            found[name] = str(error)
+    return found
+
+
+def load_embedder(spec: str, arguments: Sequence[str] = ()) -> Embedder:
+    """An embedder by name, file or module, with more `key=value` arguments for its constructor, typed by its signature.
+
+    Raises UsageError (unknown name or argument) or ModelError (found, but broken).
+    """
     name, _, argument = spec.partition(":")
-    known = names()
+    known = registered()
     if name in known:
-        return _construct(_target(EntryPoint(name, known[name], GROUP)), spec, argument)
+        return _construct(_target(known[name]), spec, argument, arguments)
     if not argument and not name.endswith(".py"):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
         raise UsageError(f"unknown embedder {name!r}; {hint} Or give file.py:Class or module:Class")
     place, _, cls = spec.rpartition(":") if argument else (name, "", "")
     module = _from_file(Path(place)) if place.endswith(".py") else _module(place, spec)
-    return _construct(_class_in(module, cls, place), spec, "")
+    return _construct(_class_in(module, cls, place), spec, "", arguments)
 
 
-def _target(point: EntryPoint) -> Any:
+def _target(entry: Registered) -> Any:
+    if entry.problem:
+        raise ModelError(f"embedder {entry.name!r} cannot be used: {entry.problem}")
     try:
-        return point.load()
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ModelError(f"embedder {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+        return EntryPoint(entry.name, entry.target, GROUP).load()
+    except Exception as error:  # the plugin boundary: a stranger's module may raise anything when it is imported
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"embedder {entry.name!r} ({entry.target}) cannot be loaded: {reason}") from error
 
 
 def _module(name: str, spec: str) -> ModuleType:
@@ -118,9 +159,10 @@ def _class_in(module: ModuleType, name: str, place: str) -> Any:
     return own[0]
 
 
-def _construct(cls: Any, spec: str, argument: str) -> Embedder:
+def _construct(cls: Any, spec: str, argument: str, arguments: Sequence[str]) -> Embedder:
     try:
-        embedder = cls(argument) if argument else cls()
+        more = typed(cls, arguments)
+        embedder = cls(argument, **more) if argument else cls(**more)
     except UniteBenchError:
         raise
     except Exception as error:  # the plugin boundary again

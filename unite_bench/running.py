@@ -11,7 +11,7 @@ from unite_bench import recording, results
 from unite_bench.embedders.base import Embedder
 from unite_bench.encode.run import Encoder, Progress
 from unite_bench.errors import UniteBenchError, UsageError
-from unite_bench.evaluation import evaluate
+from unite_bench.evaluation import evaluate, not_for
 from unite_bench.protocol import Settings
 from unite_bench.results import Result
 from unite_bench.spec.model import Task
@@ -51,6 +51,9 @@ def run(
     except OSError as error:
         raise UsageError(f"cannot write to the folder for results or vectors: {error}") from error
     for task in tasks:
+        if reason := not_for(embedder, task):
+            yield Outcome(task, "n/a", reason=reason)
+            continue
         wanted = _declared(task)
         if wanted - embedder.card.modalities:
             yield Outcome(task, "n/a", reason=f"needs {', '.join(sorted(wanted - embedder.card.modalities))}")

@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from unite_bench import registry
+from unite_bench import cli, registry
+from unite_bench.cli import inspecting  # noqa: F401  (registers `list`)
+from unite_bench.embedders.arguments import typed
 from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.embedders.baselines import RandomEmbedder
 from unite_bench.embedders.fusion import FusedEmbedder
@@ -118,19 +122,87 @@ def test_names_files_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             registry.load_embedder(spec)
 
 
-def test_two_plugins_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_plugins_of_one_name_are_an_error_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = [EntryPoint("theirs", f"{module}:Class", registry.GROUP) for module in ("one", "two")]
-    monkeypatch.setattr(registry, "entry_points", lambda group: twice)
-    with pytest.raises(UsageError, match="registered twice"):
-        registry.names()
-
-
-def test_a_broken_plugin_breaks_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = [EntryPoint("theirs", "not_installed_anywhere:Class", registry.GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: broken)
-    assert registry.load_embedder("random").card.name == "random"
-    with pytest.raises(ModelError, match="not_installed_anywhere"):
+    shadow = EntryPoint("constant", "theirs:Constant", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*twice, shadow])
+    with pytest.raises(ModelError, match="registered twice: one:Class and two:Class"):
         registry.load_embedder("theirs")
+    assert registry.load_embedder("constant").card.name == "constant", "a plugin cannot take a built-in name"
+    assert set(registry.problems()) & {"theirs", "constant (plugin)"} == {"theirs", "constant (plugin)"}
+
+
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising_plugin.py").write_text("raise RuntimeError('no licence file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    targets = {"lost": "not_installed_anywhere:Class", "raising": "raising_plugin:Class", "empty": "json:Missing"}
+    points = [EntryPoint(name, target, registry.GROUP) for name, target in targets.items()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert registry.load_embedder("random").card.name == "random"
+    with pytest.raises(ModelError, match="RuntimeError: no licence file"):
+        registry.load_embedder("raising")
+    listed = CliRunner().invoke(cli.app, ["list"])
+    assert listed.exit_code == 0, listed.output
+    lines = {line.split()[0]: line for line in listed.output.splitlines() if "BROKEN" in line}
+    assert lines.keys() == {"lost", "raising", "empty"}
+    assert "No module named 'not_installed_anywhere'" in lines["lost"]
+    assert "RuntimeError: no licence file" in lines["raising"]
+
+
+class Takes(Toy):
+    def __init__(
+        self,
+        name: str,
+        count: int = 1,
+        share: float = 0.5,
+        fast: bool = False,
+        folder: Path | None = None,
+        mode: Literal["sum", "mean"] = "sum",
+        sizes: tuple[int, ...] = (),
+        unannotated=3,  # type: ignore[no-untyped-def]
+        **more: object,
+    ) -> None:
+        super().__init__()
+        self.taken = (name, count, share, fast, folder, mode, sizes, unannotated)
+
+
+def test_arguments_are_typed_by_the_signature() -> None:
+    given = ["count=2", "share=1e-3", "fast=yes", "folder=here", "mode=mean", "sizes=1,2", "unannotated=4"]
+    spec = f"{__name__}:Takes"
+    model = registry.load_embedder(spec, ["name=a=b", *given])
+    assert isinstance(model, Takes)
+    assert model.taken == ("a=b", 2, 0.001, True, Path("here"), "mean", (1, 2), 4)
+    assert dict(model.arguments)["sizes"] == "[1, 2]", "they are in the fingerprint and in the record"
+    assert typed(Takes, ["folder=none"]) == {"folder": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["cuont=2"], "has no argument 'cuont'; did you mean 'count'"),
+        (["more=2"], "has no argument 'more'"),
+        (["count=two"], "count is a whole number, not 'two'"),
+        (["share=half"], "share is a number"),
+        (["fast=perhaps"], "true or false"),
+        (["mode=maen"], "one of sum, mean, not 'maen'; did you mean 'mean'"),
+        (["count"], "not of the form key=value"),
+        (["count=1", "count=2"], "given twice"),
+    ],
+)
+def test_a_wrong_argument_says_what_would_be_right(given: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        typed(Takes, given)
+
+
+def test_arguments_for_a_model_that_takes_none_are_refused() -> None:
+    with pytest.raises(UsageError, match="ConstantEmbedder has no argument 'dim'; it has none"):
+        registry.load_embedder("constant", ["dim=3"])
+    with pytest.raises(UsageError, match="has no argument 'sead'; did you mean 'seed'"):
+        registry.load_embedder("random", ["sead=3"])
+    with pytest.raises(UsageError, match="multiple values"):
+        registry.load_embedder("random:3", ["seed=4"])
 
 
 def test_listing_and_loading_a_card_import_no_torch() -> None:

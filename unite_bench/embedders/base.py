@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -28,7 +29,11 @@ class EmbedderCard:
     `role_matters` and `instruction_matters` say whether role and instruction can change a vector. Where they cannot,
     they leave the key under which a vector is stored, and they are not given to the model either: a wrong card costs
     accuracy, never truth. `frames` is how the model's own paper chooses them, used under `--frames native` alone.
-    `training_sets=None` means unknown, which is not the same as none.
+    `training_sets=None` means unknown, which is not the same as none. `normalised` declares vectors of length 1, and
+    `frame_order_matters` that the order of a clip's frames can (True) or cannot (False) change its vector; None declares
+    nothing. Neither changes a number: `unite-bench check` holds the model to them. With `id_matters` the item's id is
+    given to the model and belongs to the key (precomputed vectors); ids mean something only within `tasks`, the names of
+    the only tasks that the model may then be run on (None: any).
     """
 
     name: str
@@ -43,6 +48,10 @@ class EmbedderCard:
     frames: FramePolicy | None = None
     training_sets: AbstractSet[str] | None = None
     fusion: str | None = None
+    normalised: bool | None = None
+    frame_order_matters: bool | None = None
+    id_matters: bool = False
+    tasks: AbstractSet[str] | None = None
 
     def __post_init__(self) -> None:
         given: object = self.modalities
@@ -79,9 +88,13 @@ class Embedder(ABC):
     Constructors are cheap and picklable; `setup` loads weights. The constructor's arguments belong to the fingerprint:
     plain values as they are, a path with the digest of its file. Anything else (an array, a module with weights) cannot
     be told apart by looking, so vectors of such an instance are reused only by itself.
+
+    `expected_failures` maps checks of the conformance kit (`unite-bench check`) that this model is known to fail to the
+    reason. A check that is declared so and passes is a failure of its own.
     """
 
     card: EmbedderCard
+    expected_failures: Mapping[str, str] = MappingProxyType({})
     _given: tuple[tuple[str, Any], ...] = ()
     _instance: str = ""
 

@@ -14,7 +14,7 @@ SHORTEST, LONGEST = 1e-30, 1e30  # beyond these, single precision can no longer 
 
 def as_vectors(output: Any, count: int, dim: int, name: str) -> npt.NDArray[np.float32]:
     """What an embedder returned as a (count, dim) float32 array. Raises ModelError if it breaks the contract."""
-    if type(output).__module__.split(".")[0] == "torch":
+    if type(output).__module__.split(".")[0] == "torch" and output.is_floating_point():
         output = output.detach().float().cpu().numpy()
     if not isinstance(output, np.ndarray) or not np.issubdtype(output.dtype, np.floating):
         kind = getattr(output, "dtype", type(output).__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,8 @@ import numpy as np
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
 from unite_bench.embedders.contract import as_vectors
-from unite_bench.items import RGB, Blob, Image, Item, Part, Role, Text, Video
+from unite_bench.embedders.handed_over import png
+from unite_bench.items import Blob, Image, Item, Part, Role, Text, Video
 
 
 class FusedEmbedder(Embedder):
@@ -32,6 +32,8 @@ class FusedEmbedder(Embedder):
             modalities=lifted,
             fusion="sum, mean-frames",
             instruction_matters=True,
+            normalised=True,
+            frame_order_matters=inner.card.frame_order_matters if "video" in inner.card.modalities else False,
         )
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
@@ -68,7 +70,7 @@ class FusedEmbedder(Embedder):
         (part, *others) = item.parts
         if others or not isinstance(part, Video) or "video" in self.inner.card.modalities:
             return [item]
-        return [Item((Image(_png(frame)),)) for frame in media.frames(part).pixels]
+        return [Item((Image(Blob(png(frame), "frame")),)) for frame in media.frames(part).pixels]
 
 
 def _with_instruction(item: Item) -> list[Part]:
@@ -80,14 +82,6 @@ def _with_instruction(item: Item) -> list[Part]:
             parts[n] = Text(f"{item.instruction}\n{part.text}")
             return parts
     return [Text(item.instruction), *parts]
-
-
-def _png(frame: RGB) -> Blob:
-    from PIL import Image as Pillow
-
-    buffer = io.BytesIO()
-    Pillow.fromarray(frame).save(buffer, format="PNG", compress_level=1)
-    return Blob(buffer.getvalue(), "frame")
 
 
 def _unit(rows: Vectors) -> Vectors:

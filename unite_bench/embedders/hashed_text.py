@@ -24,6 +24,11 @@ class HashedTextEmbedder(Embedder):
         instruction_matters=False,
         training_sets=frozenset(),
     )
+    expected_failures = {
+        "fused": "it looks at text only",
+        "undeclared": "an item without text is an empty text",
+        "corrupt-media": "it looks at text only",
+    }
 
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
         return np.stack([self._vector(item.text or "") for item in items])

@@ -26,6 +26,7 @@ class PixelsEmbedder(Embedder):
         instruction_matters=False,
         training_sets=frozenset(),
     )
+    expected_failures = {"fused": "it looks at media only"}
 
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
         return np.stack([self._vector(item) for item in items]).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.encode.plan import plan
 from unite_bench.encode.store import Store, default_root
-from unite_bench.errors import ItemFailed, MediaError, ModelError, UniteBenchError
+from unite_bench.errors import ItemFailed, MediaError, ModelError, ModelUnavailable, UniteBenchError
 from unite_bench.items import Item, Role, Video, content_digest
 
 OnError = Literal["fail", "skip"]
@@ -93,18 +93,14 @@ class Encoder:
     def _key(self, item: Item, role: Role) -> tuple[str, Item]:
         """The key of an item's vector, and the item with everything taken off that is not in the key."""
         card = self.embedder.card
-        bare = media.resolve(self._within_limits(item)).bare(keep_instruction=card.instruction_matters)
+        bare = within_limits(item, card.max_frames).bare(keep_instruction=card.instruction_matters)
         decoder = media.decoder() if any(isinstance(part, Video) for part in bare.parts) else ""
         shown_role = role if card.role_matters else ""
         instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
-        return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
-
-    def _within_limits(self, item: Item) -> Item:
-        """A model with a lower frame limit takes the task's frames thinned uniformly, which the record names."""
-        limit = self.embedder.card.max_frames
-        if limit is None or not any(isinstance(part, Video) for part in item.parts):
-            return item
-        return replace(item, parts=tuple(thin(p, limit) if isinstance(p, Video) else p for p in item.parts))
+        if not card.id_matters:
+            return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
+        key = content_digest("vector by id", item.id, bare.digest, shown_role, instruction, decoder)
+        return key, replace(bare, id=item.id)
 
     def _fill(
         self,
@@ -118,10 +114,10 @@ class Encoder:
         keys = list(shown)
         if not keys:
             return {}
-        costs = self._prepared([shown[key] for key in keys])
+        prices = self._prepared([shown[key] for key in keys])
         failed: dict[str, str] = {}
         done = 0
-        for batch in plan(keys, [shown[key].modality for key in keys], costs):
+        for batch in plan(keys, [shown[key].modality for key in keys], prices):
             self._encode_batch([keys[i] for i in batch], shown, names, role, failed)
             done += len(batch)
             if progress:
@@ -133,16 +129,10 @@ class Encoder:
 
     def _prepared(self, items: Sequence[Item]) -> list[float]:
         """Load the model if that was not done yet; the cost of each item."""
-        name = self.embedder.card.name
-        try:
-            if not self._ready:
-                self.embedder.setup(*self._setup)
-                self._ready = True
-            return [float(self.embedder.cost(item)) for item in items]
-        except UniteBenchError:
-            raise
-        except Exception as error:  # the plugin boundary
-            raise ModelError(f"{name} could not be set up: {type(error).__name__}: {error}") from error
+        if not self._ready:
+            set_up(self.embedder, *self._setup)
+            self._ready = True
+        return costs(self.embedder, items)
 
     def _encode_batch(
         self, keys: list[str], shown: Mapping[str, Item], names: Mapping[str, str], role: Role, failed: dict[str, str]
@@ -150,10 +140,12 @@ class Encoder:
         """Publish one batch. If the model raises, halve until the item at fault stands alone; the others are kept."""
         given_role: Role = role if self.embedder.card.role_matters else "query"
         try:
-            output = self.embedder.embed([shown[key] for key in keys], given_role)
-        except Exception as error:  # the plugin boundary: a stranger's code may raise anything
+            output = ask(self.embedder, [shown[key] for key in keys], given_role)
+        except ModelUnavailable:
+            raise  # no item's fault: halving would only ask again
+        except ModelError as error:
             if len(keys) == 1:
-                failed[keys[0]] = f"{type(error).__name__}: {error}"
+                failed[keys[0]] = str(error)
                 return
             half = len(keys) // 2
             self._encode_batch(keys[:half], shown, names, role, failed)
@@ -165,6 +157,43 @@ class Encoder:
         good = [n for n in range(len(keys)) if n not in bad]
         if good:
             self.store.put([keys[n] for n in good], [vectors[n : n + 1] for n in good])
+
+
+def set_up(embedder: Embedder, device: str, dtype: str) -> None:
+    """Load the model. Whatever a stranger's code raises becomes a ModelError; errors of our own stay as they are."""
+    try:
+        embedder.setup(device, dtype)
+    except UniteBenchError:
+        raise
+    except Exception as error:  # the plugin boundary
+        raise ModelError(f"{embedder.card.name} could not be set up: {type(error).__name__}: {error}") from error
+
+
+def costs(embedder: Embedder, items: Sequence[Item]) -> list[float]:
+    """The cost of each item, under the same rule as `set_up`."""
+    try:
+        return [float(embedder.cost(item)) for item in items]
+    except UniteBenchError:
+        raise
+    except Exception as error:  # the plugin boundary
+        raise ModelError(f"{embedder.card.name}: cost() raised {type(error).__name__}: {error}") from error
+
+
+def ask(embedder: Embedder, items: Sequence[Item], role: Role) -> Any:
+    """What the embedder returns, unchecked. Raises ModelError for whatever it raises, with the type in the message."""
+    try:
+        return embedder.embed(items, role)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # the plugin boundary: a stranger's code may raise anything
+        raise ModelError(f"{type(error).__name__}: {error}") from error
+
+
+def within_limits(item: Item, limit: int | None) -> Item:
+    """The item with its frames chosen; a model with a lower frame limit takes them thinned, which the record names."""
+    if limit is not None and any(isinstance(part, Video) for part in item.parts):
+        item = replace(item, parts=tuple(thin(p, limit) if isinstance(p, Video) else p for p in item.parts))
+    return media.resolve(item)
 
 
 def thin(part: Video, limit: int) -> Video:

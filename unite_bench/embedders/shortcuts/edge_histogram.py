@@ -27,6 +27,10 @@ class EdgeHistogramEmbedder(Shortcut):
     """Histograms of unit length around their mean; frames of a clip averaged."""
 
     card = shortcut_card("edge-histogram", _BINS + 1)
+    expected_failures = {
+        **dict.fromkeys(("stale-cache", "fused"), "it reads the names of a few shapes, which a text may lack"),
+        "image-1x1": "one pixel has no edges",
+    }
 
     def of_text(self, text: str) -> Vectors:
         total = np.zeros(_BINS)
