@@ -3,7 +3,7 @@
     python benchmarks/calibration.py [--trials 10000] [--only SECTION]
 
 Writes figures/calibration.json and figures/calibration.md beside this file, and the same tables into docs/statistics.md;
-with --only, one section to the terminal. Seeds are fixed. The full run takes about MINUTES minutes on one core.
+with --only, one section to the terminal. Seeds are fixed. The full run takes about a quarter of an hour on one core.
 
 Queries of a medium (captions of a picture) are alike: the chance of a hit differs from medium to medium as a beta
 distribution with an intra-class correlation of 0.3. Two embedders find half of the media equally hard.
