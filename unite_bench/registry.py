@@ -27,6 +27,7 @@ GROUP = "unite_bench.embedders"
 ADAPTERS = {
     "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
     "command": "unite_bench.embedders.command:CommandEmbedder",
+    "st": "unite_bench.embedders.sentence_transformer:SentenceTransformerEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
