@@ -28,6 +28,7 @@ ADAPTERS = {
     "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
     "command": "unite_bench.embedders.command:CommandEmbedder",
     "st": "unite_bench.embedders.sentence_transformer:SentenceTransformerEmbedder",
+    "dual": "unite_bench.embedders.dual_encoder:DualEncoderEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
