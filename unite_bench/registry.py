@@ -29,6 +29,7 @@ ADAPTERS = {
     "command": "unite_bench.embedders.command:CommandEmbedder",
     "st": "unite_bench.embedders.sentence_transformer:SentenceTransformerEmbedder",
     "dual": "unite_bench.embedders.dual_encoder:DualEncoderEmbedder",
+    "api": "unite_bench.embedders.api:ApiEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
