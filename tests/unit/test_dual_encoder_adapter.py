@@ -63,10 +63,15 @@ def test_mixed_items_and_clips_follow_the_declared_fusion(folder: Path) -> None:
 
 
 def test_it_passes_the_kit(folder: Path) -> None:
-    names = [name for name in CHECKS if name != "spawn" or "siglip" not in str(folder)]  # a new process costs seconds
-    verdicts = dict(run_checks(load_embedder(f"dual:{folder}"), names))
+    verdicts = dict(run_checks(load_embedder(f"dual:{folder}"), [name for name in CHECKS if name != "spawn"]))
     assert {name: v.said for name, v in verdicts.items() if v.status == "failed"} == {}
     assert verdicts["frame-order"].status == "passed", "declared, and true, that the mean over frames has no order"
+
+
+@pytest.mark.slow
+def test_it_survives_spawn(folder: Path) -> None:
+    ((_, verdict),) = run_checks(load_embedder(f"dual:{folder}"), ["spawn"])
+    assert verdict.status == "passed", verdict.said
 
 
 def test_the_encoder_alone_takes_one_part_an_item(folder: Path) -> None:

