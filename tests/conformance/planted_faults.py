@@ -106,6 +106,11 @@ class Mutates(Honest):
         return rows
 
 
+class MergesEqualItems(Honest):
+    def embed(self, items: Sequence[Item], role: Role) -> Any:
+        return super().embed(list({item.digest: item for item in items}.values()), role)
+
+
 class MutatesPixels(Honest):
     def row(self, item: Item) -> Any:
         row = super().row(item)
@@ -208,6 +213,7 @@ CAUGHT_BY: dict[type[Honest], str] = {
     Nondeterministic: "determinism",
     Mutates: "mutation",
     # more than the ten
+    MergesEqualItems: "dimension",
     MutatesPixels: "mutation",
     ReusesItsBuffer: "mutation",
     RoleDependent: "role",

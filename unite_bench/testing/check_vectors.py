@@ -17,14 +17,14 @@ UNIT = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}  # how far from 1 a 
 
 
 def dimension(subject: Subject) -> Verdict:
-    """One row an item, of the card's dimension, for one item and for several, in every declared modality."""
+    """One row an item, of the card's dimension, for one item, several and equal ones, in every declared modality."""
     dim = subject.card.dim
     for modality, items in subject.items().items():
-        for count in (1, len(items)):
-            shape = getattr(subject.raw(items[:count]), "shape", None)
-            if shape is None or tuple(shape) != (count, dim):
+        for given in (items[:1], items, [*items, items[0]]):
+            shape = getattr(subject.raw(given), "shape", None)
+            if shape is None or tuple(shape) != (len(given), dim):
                 found = "no shape" if shape is None else f"shape {tuple(shape)}"
-                raise CheckFailed(f"{modality}: {found} for {count} items, the card says dim={dim}")
+                raise CheckFailed(f"{modality}: {found} for {len(given)} items, the card says dim={dim}")
     return passed(f"(n, {dim}) in {len(subject.card.modalities)} modalities")
 
 
