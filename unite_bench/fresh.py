@@ -9,7 +9,7 @@ import yaml
 from unite_bench.errors import UsageError
 from unite_bench.sources.scenes.world import TEST_SEEDS
 from unite_bench.spec.catalogue import load_suite, tasks_of
-from unite_bench.spec.model import ScenesSource
+from unite_bench.spec.source_kinds import ScenesSource
 
 SUITE = "embedded-diagnostic"
 
@@ -24,7 +24,7 @@ def write_fresh_suite(path: Path, seed: int, queries: int) -> int:
             f"seed {seed} is kept for training; test seeds are {TEST_SEEDS.start} to {TEST_SEEDS.stop - 1}"
         )
     shipped = tasks_of(load_suite(SUITE))
-    sources = [task.source_of(side) for task in shipped for side in (task.queries, *task.corpora)]
+    sources = [source for task in shipped for source in task.sources]
     if seed in {source.seed for source in sources if isinstance(source, ScenesSource)}:
         raise UsageError(f"seed {seed} is that of the shipped tasks; take another one")
     if path.exists():

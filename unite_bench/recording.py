@@ -14,7 +14,7 @@ from unite_bench.items import Video
 from unite_bench.measuring import Measured, Ranked, instruction_blind_ceiling
 from unite_bench.protocol import Settings
 from unite_bench.results import SCHEMA
-from unite_bench.sources.build import TaskData
+from unite_bench.sources.build import TaskData, unexpected
 from unite_bench.spec.model import Task
 from unite_bench.stats.intervals import interval
 
@@ -46,7 +46,7 @@ def record(
             "tied_positives": int((ranked.counts.tied > ranked.counts.positives_tied).sum()),
         },
         "failed": {role: dict(sorted(encoded[role].failed.items())) for role in ("query", "candidate")},
-        "warnings": _warnings(ranked),
+        "warnings": _warnings(ranked) + ([] if settings.limit else unexpected(task, len(data.queries), data.rows)),
         "measures": {
             name: {
                 "value": m.value,
@@ -93,7 +93,8 @@ def contamination(embedder: Embedder, task: Task) -> str:
 
 
 def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """One row a query: counts of its positives, every measure, the first candidates with their exact scores."""
+    """One row a query: its cluster (itself if it shares no medium), counts of its positives, every measure, the first
+    candidates with their exact scores."""
     counts = ranked.counts
     held = np.flatnonzero(ranked.held)
     out = []
@@ -105,6 +106,7 @@ def rows(data: TaskData, ranked: Ranked, measured: Mapping[str, Measured]) -> li
         out.append(
             {
                 "query": query.id,
+                "cluster": data.clusters[n] if data.clusters else query.id,
                 "encoded": bool(ranked.asked[n]),
                 "positives": [data.candidates[held[i]].id for i in ranked_positives],
                 "grades": counts.qrels.values_of(n).tolist(),

@@ -92,11 +92,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def paths(roots: Sequence[Path]) -> Iterator[Path]:
+    """The JSON of every result under some folders, in order of path within each."""
+    for root in roots:
+        yield from sorted(root.glob("*/*.json"))
+
+
 def read_all(roots: Sequence[Path]) -> Iterator[Result]:
     """All results under some folders, in order of path."""
-    for root in roots:
-        for path in sorted(root.glob("*/*.json")):
-            yield read(path)
+    return map(read, paths(roots))
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

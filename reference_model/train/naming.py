@@ -110,6 +110,29 @@ def naming_loss(model: Any, named: Sequence[Named], tokenizer: Tokenizer, prepro
     return -(costs * torch.tensor(weights)).sum() / start
 
 
+def settle(model: Any, named: Sequence[Named], preprocessing: Preprocessing) -> None:
+    """Put words and visual features on one footing, between naming and language.
+
+    Naming pushes every word away from what pictures show, so that all words come to share two large directions (96 % of
+    their energy, measured) in which nothing is told, and features grow to 25 times the length of words. A language model
+    that starts from there learns several times more slowly. The words' mean changes no probability, the direction of their
+    greatest variance tells named words from the others alone: both are taken off, and both sides get a mean length of 1.
+    """
+    import torch
+
+    with torch.no_grad():
+        words = model.get_input_embeddings().weight
+        centred = words - words.mean(dim=0)
+        common = torch.linalg.svd(centred.double(), full_matrices=False).Vh[0].to(centred.dtype)
+        centred -= (centred @ common).unsqueeze(-1) * common
+        words.copy_(centred / centred.norm(dim=-1).mean())
+        patches, grids = patches_of([one.medium for one in named], preprocessing)
+        length = visual_features(model.model.visual, patches, grids).norm(dim=-1).mean()
+        last = model.model.visual.merger.mlp[-1]
+        last.weight /= length
+        last.bias /= length
+
+
 def _said(one: Named, grid: Grid, merge: int) -> list[Words]:
     """The words of every token of a medium, in the order of its features."""
     height, width = grid.rows // merge, grid.columns // merge

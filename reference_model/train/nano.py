@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,8 @@ from reference_model.train.contrastive import contrastive_loss
 from reference_model.train.features import Features, compute_features
 from reference_model.train.language import Talk, language_loss
 from reference_model.train.lora import add_lora, merge_lora
-from reference_model.train.naming import Named, named_clip, named_picture, named_still, naming_loss
-from reference_model.train.pairs import Kind, draw_batch, pick_kinds
+from reference_model.train.naming import Named, named_clip, named_picture, named_still, naming_loss, settle
+from reference_model.train.pairs import Kind, Pair, draw_batch, pick_kinds
 from reference_model.train.real import Real, load_real
 from reference_model.train.stages import Group, Stage, Workplace, run_stage
 from reference_model.train.validate import language_losses, pools, retrieval, validation_features
@@ -50,13 +51,13 @@ class Recipe:
     sizes: Sizes = Sizes()
     validation_sizes: Sizes = Sizes(400, 250, 300, 200, 300)
     naming: Stage = Stage("naming", Budget(minutes=18), 1.0e-3, seed=10)
-    backbone: Stage = Stage("backbone", Budget(minutes=9), 1.0e-3, seed=11, weight_decay=0.02)
-    adaptation: Stage = Stage("adaptation", Budget(minutes=28), 1.5e-3, seed=12)
-    instruction: Stage = Stage("instruction", Budget(minutes=30), 1.0e-3, seed=13)
+    backbone: Stage = Stage("backbone", Budget(minutes=8), 1.0e-3, seed=11, weight_decay=0.02)
+    adaptation: Stage = Stage("adaptation", Budget(minutes=25), 1.5e-3, seed=12)
+    instruction: Stage = Stage("instruction", Budget(minutes=31), 1.0e-3, seed=13)
     patch_scale: float = 0.01  # all inputs of a patch move together, so its weights take small steps
     named: int = 128
     talks: int = 48
-    pairs: int = 160
+    pairs: int = 176
     kinds_per_batch: int = 2
     rank: int = 64
     alpha: float = 64.0
@@ -135,18 +136,18 @@ def backbone_stages(recipe: Recipe, model: Any, material: Material, place: Workp
     """Naming what each visual token shows, everything trained; then captioning, question answering and text."""
     draws = talk_draws(material)
 
-    def loss_by(lessons: dict[str, float]) -> Callable[[np.random.Generator], torch.Tensor]:
-        names, shares = list(lessons), np.array(list(lessons.values()))
+    taught = {name: weight for name, weight in recipe.lessons.items() if name in draws}
+    names, shares = list(taught), np.array(list(taught.values()))
 
-        def loss_of(rng: np.random.Generator) -> torch.Tensor:
-            name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-            if name == "naming":
-                return naming_loss(model, draw_named(material, recipe.named, rng), place.tokenizer, place.preprocessing)
-            count = recipe.talks // 2 if name == "clip" else recipe.talks
-            talks = [draws[name](rng) for _ in range(count)]
-            return language_loss(model, talks, place.tokenizer, place.preprocessing)[0]
+    def draw_talks(rng: np.random.Generator) -> list[Talk]:
+        name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        return [draws[name](rng) for _ in range(recipe.talks // 2 if name == "clip" else recipe.talks)]
 
-        return loss_of
+    def naming(named: list[Named]) -> torch.Tensor:
+        return naming_loss(model, named, place.tokenizer, place.preprocessing)
+
+    def talking(talks: list[Talk]) -> torch.Tensor:
+        return language_loss(model, talks, place.tokenizer, place.preprocessing)[0]
 
     def validate() -> dict[str, float]:
         return language_losses(model, material.unseen, place.tokenizer, place.preprocessing)
@@ -154,14 +155,14 @@ def backbone_stages(recipe: Recipe, model: Any, material: Material, place: Workp
     patch = list(model.model.visual.patch_embed.parameters())
     others = [parameter for parameter in model.parameters() if all(parameter is not slow for slow in patch)]
     groups = [Group(others), Group(patch, recipe.patch_scale)]
-    taught = {name: weight for name, weight in recipe.lessons.items() if name in draws}
-    run_stage(recipe.naming, model, groups, loss_by({"naming": 1.0}), validate, place)
+    draw_pictures = partial(draw_named, material, recipe.named)
+    run_stage(recipe.naming, model, groups, draw_pictures, naming, validate, place)
+    settle(model, draw_named(material, recipe.named, np.random.default_rng(recipe.naming.seed)), place.preprocessing)
     # Captioning so early in a language model's life sends noise into the vision tower and undoes what it has learned: a
     # probe for colour fell from 0.78 to 0.65 in 200 steps. From here on the tower and the projector are frozen.
     model.model.visual.requires_grad_(False)
-    run_stage(
-        recipe.backbone, model, [Group(list(model.model.language_model.parameters()))], loss_by(taught), validate, place
-    )
+    words = [Group(list(model.model.language_model.parameters()))]
+    run_stage(recipe.backbone, model, words, draw_talks, talking, validate, place)
 
 
 def draw_named(material: Material, size: int, rng: np.random.Generator) -> list[Named]:
@@ -194,25 +195,26 @@ def contrastive_stages(
 ) -> None:
     """UNITE's stages: adapters on the language model, merged after each."""
     tests = pools(material.unseen)
-    adaptation = [*scene_pairs.adaptation_kinds(material.world), *real_pairs.adaptation_kinds(material.real)]
+    real = real_pairs.adaptation_kinds(material.real)
+    adaptation = [*scene_pairs.adaptation_kinds(material.world), *real]
     instruction = [*scene_pairs.instruction_kinds(material.world), *real_pairs.instruction_kinds(material.real)]
-    replayed = [replace(kind, weight=kind.weight * recipe.replay) for kind in adaptation]
+    hard = scene_pairs.adaptation_kinds(material.world, hard=True)
+    replayed = [replace(kind, weight=kind.weight * recipe.replay) for kind in (*hard, *real)]
 
     def validate() -> dict[str, float]:
         return retrieval(model, tests, unseen, place.tokenizer, place.preprocessing, place.settings)
 
-    def stage_loss(kinds: list[Kind]) -> Callable[[np.random.Generator], torch.Tensor]:
-        def loss_of(rng: np.random.Generator) -> torch.Tensor:
-            chosen = pick_kinds(kinds, recipe.kinds_per_batch, rng)
-            pairs = draw_batch(chosen, recipe.pairs, rng)
-            both = all(kind.both for kind in chosen)
-            return contrastive_loss(
-                model, pairs, features, place.tokenizer, place.preprocessing, place.settings, recipe.temperature, both
-            )
+    def draw_pairs(kinds: list[Kind], rng: np.random.Generator) -> tuple[list[Pair], bool]:
+        chosen = pick_kinds(kinds, recipe.kinds_per_batch, rng)
+        return draw_batch(chosen, recipe.pairs, rng), all(kind.both for kind in chosen)
 
-        return loss_of
+    def loss_of(batch: tuple[list[Pair], bool]) -> torch.Tensor:
+        pairs, both = batch
+        return contrastive_loss(
+            model, pairs, features, place.tokenizer, place.preprocessing, place.settings, recipe.temperature, both
+        )
 
     for stage, kinds in ((recipe.adaptation, adaptation), (recipe.instruction, instruction + replayed)):
         adapters = Group(add_lora(model, recipe.rank, recipe.alpha))
-        run_stage(stage, model, [adapters], stage_loss(kinds), validate, place)
+        run_stage(stage, model, [adapters], partial(draw_pairs, kinds), loss_of, validate, place)
         merge_lora(model)

@@ -92,15 +92,21 @@ class Shown:
         return draw
 
 
-def adaptation_kinds(world: World) -> list[Kind]:
-    """Stage 1: coarse and long pairs, no instruction, both directions; negatives are scenes one edit away."""
-    stills = Shown(world.stills, world.images.image, world.still_at, world.image_scenes, _neighbours(world.still_edits))
-    movings = Shown(world.movings, world.clips.video, world.clip_at, world.clip_scenes, _neighbours(world.clip_edits))
+def adaptation_kinds(world: World, hard: bool = False) -> list[Kind]:
+    """Stage 1: coarse and long pairs, no instruction, both directions.
+
+    With `hard`, as they are replayed in stage 2, the negatives are scenes one edit away. A model that does not yet read
+    pictures learns nothing from those: from the start, hit@1 after 138 steps was 0.003 instead of 0.08.
+    """
+    near_stills = _neighbours(world.still_edits) if hard else {}
+    near_movings = _neighbours(world.clip_edits) if hard else {}
+    stills = Shown(world.stills, world.images.image, world.still_at, world.image_scenes, near_stills)
+    movings = Shown(world.movings, world.clips.video, world.clip_at, world.clip_scenes, near_movings)
 
     def reworded(rng: np.random.Generator) -> Pair:
         scenes = world.stills if rng.random() < 0.6 else world.movings
         scene, pattern = scenes[int(rng.integers(len(scenes)))], _pattern(rng)
-        false = _false_texts(scene, paraphrase, pattern, rng, count=1)
+        false = _false_texts(scene, paraphrase, pattern, rng, count=1) if hard else ()
         return Pair(text_item(short(scene, pattern)), text_item(paraphrase(scene, pattern)), false)
 
     def summed_up(rng: np.random.Generator) -> Pair:
@@ -108,18 +114,22 @@ def adaptation_kinds(world: World) -> list[Kind]:
         scene = scenes[int(rng.integers(len(scenes)))]
         return Pair(text_item(short(scene, _pattern(rng))), text_item(long(scene, _pattern(rng))))
 
-    return [
-        Kind("scene text-image", 4.0, stills.find(short), both=True),
-        Kind("scene text-video", 3.0, movings.find(short), both=True),
+    found = [
+        Kind("scene text-image", 5.0, stills.find(short), both=True),
+        Kind("scene text-video", 4.0, movings.find(short), both=True),
         Kind("scene long-image", 1.5, stills.find(long), both=True),
-        Kind("scene long-video", 1.0, movings.find(long), both=True),
-        Kind("scene image-text", 3.0, stills.tell(short)),
-        Kind("scene video-text", 2.0, movings.tell(short)),
-        Kind("scene image-long", 1.0, stills.tell(long)),
-        Kind("scene video-long", 0.7, movings.tell(long)),
+        Kind("scene long-video", 1.2, movings.find(long), both=True),
         Kind("scene paraphrase", 1.5, reworded, both=True),
         Kind("scene short-long", 0.5, summed_up, both=True),
     ]
+    if hard:
+        found += [
+            Kind("scene image-text", 4.0, stills.tell(short)),
+            Kind("scene video-text", 2.0, movings.tell(short)),
+            Kind("scene image-long", 1.0, stills.tell(long)),
+            Kind("scene video-long", 0.7, movings.tell(long)),
+        ]
+    return found
 
 
 def _neighbours(edits: Sequence[Edited]) -> dict[int, tuple[int, ...]]:

@@ -7,9 +7,10 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
+Batch = TypeVar("Batch")
 CLIP_NORM = 1.0
 CHECKPOINT_FILES = ("model.safetensors", "config.json", "tokenizer.json", "preprocessor_config.json", SETTINGS_FILE)
 
@@ -80,7 +82,8 @@ def run_stage(
     stage: Stage,
     model: Any,
     groups: Sequence[Group],
-    loss_of: Callable[[np.random.Generator], torch.Tensor],
+    draw: Callable[[np.random.Generator], Batch],
+    loss_of: Callable[[Batch], torch.Tensor],
     validate: Callable[[], dict[str, float]],
     place: Workplace,
 ) -> None:
@@ -105,6 +108,7 @@ def run_stage(
         step, before = held["step"], held["seconds"]
         if held["finished"]:
             return
+    ahead = Ahead(draw, rng)
     started = time.monotonic() - before
     due = Timers(stage, before)
     losses: list[float] = []
@@ -114,7 +118,7 @@ def run_stage(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         with torch.autocast(model.device.type, torch.bfloat16):
-            loss = loss_of(rng)
+            loss = loss_of(ahead.next())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, CLIP_NORM)
         optimizer.step()
@@ -129,12 +133,34 @@ def run_stage(
         if due.validate(seconds):
             place.log(stage=stage.name, step=step, seconds=round(seconds, 1), validation=validate())
         if due.save(seconds):
-            _save(state, model, optimizer, rng, step, seconds)
+            _save(state, model, optimizer, ahead.state, step, seconds)
             place.export(model)
     seconds = time.monotonic() - started
     place.log(stage=stage.name, step=step, seconds=round(seconds, 1), validation=validate(), finished=True)
-    _save(state, model, optimizer, rng, step, seconds, finished=True)
+    _save(state, model, optimizer, ahead.state, step, seconds, finished=True)
     place.export(model)
+
+
+class Ahead(Generic[Batch]):
+    """Batches drawn one step ahead by a thread: drawing is Python, and the step before it is mostly not.
+
+    `state` is that of the generator before the batch that is drawn but not yet used, so that a resumed run draws it again.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], Batch], rng: np.random.Generator):
+        self._draw, self._rng = draw, rng
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._begin()
+
+    def next(self) -> Batch:
+        """The next batch; the one after it is begun."""
+        batch = self._pending.result()
+        self._begin()
+        return batch
+
+    def _begin(self) -> None:
+        self.state = json.dumps(self._rng.bit_generator.state)
+        self._pending = self._thread.submit(self._draw, self._rng)
 
 
 class Timers:
@@ -162,7 +188,7 @@ def _save(
     path: Path,
     model: Any,
     optimizer: torch.optim.Optimizer,
-    rng: np.random.Generator,
+    rng: str,
     step: int,
     seconds: float,
     finished: bool = False,
@@ -173,7 +199,7 @@ def _save(
     held = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "rng": json.dumps(rng.bit_generator.state),
+        "rng": rng,
         "step": step,
         "seconds": seconds,
         "finished": finished,

@@ -171,16 +171,18 @@ def test_a_killed_stage_goes_on_where_it_was(tiny: Path, tmp_path: Path) -> None
         stage = Stage("adaptation", Budget(steps=6), 1e-3, seed=5, save_minutes=0.0)
         calls = 0
 
-        def loss_of(rng: np.random.Generator) -> torch.Tensor:
+        def draw(rng: np.random.Generator) -> str:
+            return " ".join(map(str, rng.integers(0, 9, 4)))
+
+        def loss_of(words: str) -> torch.Tensor:
             nonlocal calls
             calls += 1
             if calls > steps:
                 raise KeyboardInterrupt
-            words = " ".join(map(str, rng.integers(0, 9, 4)))
             prompt = backbone.prepare(render(Item((Text(words),))), [])
             return last_states(backbone.model, [prompt], [None]).square().mean()
 
-        run_stage(stage, backbone.model, [Group(trained)], loss_of, dict, place)
+        run_stage(stage, backbone.model, [Group(trained)], draw, loss_of, dict, place)
         return torch.cat([parameter.detach().flatten() for parameter in trained])
 
     at_once = run("whole", 6)

@@ -20,8 +20,9 @@ from unite_bench.sources.scenes.edit_pools import _image_cases, _video_cases
 from unite_bench.sources.scenes.fused_pools import _cases
 from unite_bench.sources.scenes.questions import ANSWERS
 from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
-from unite_bench.spec.model import ScenesSource, Task, Variant
+from unite_bench.spec.model import Task, Variant
 from unite_bench.spec.reader import read_task
+from unite_bench.spec.source_kinds import ScenesSource
 
 FOLDER = Path(unite_bench.__file__).parent / "tasks" / "scenes"
 FIRST_FORM = {

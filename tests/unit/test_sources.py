@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from unite_bench.embedders.hashed_text import HashedTextEmbedder
 from unite_bench.errors import DataError
+from unite_bench.evaluation import evaluate
 from unite_bench.sources.build import TaskData, build
 from unite_bench.spec.reader import parse_task
 from unite_bench.validation import validate
@@ -264,3 +266,13 @@ def test_validate_with_media_opens_every_picture(tmp_path: Path, pictures: Path)
     assert validate(str(tmp_path / "p.yaml")).findings == ()
     (finding,) = validate(str(tmp_path / "p.yaml"), with_media=True).findings
     assert "03.png" in finding
+
+
+def test_expected_counts_are_held_if_verified_and_warned_of_if_not(tmp_path: Path) -> None:
+    rows(tmp_path, {"id": "a", "q": "one", "c": "x"}, {"id": "b", "q": "two", "c": "x"})
+    told = TEXT_TASK + "expected: {queries: 3, candidates: 2, status: STATUS}\n"
+    assert "2 queries, but the task file expects 3" in fault(tmp_path, told.replace("STATUS", "verified"))
+    task = parse_task(told.replace("STATUS", "unverified"), "mine.yaml", tmp_path)
+    (warning,) = [w for w in evaluate(HashedTextEmbedder(), task).record["warnings"] if "expects" in w]
+    assert "2 queries" in warning, "candidates are counted before equal ones are merged"
+    assert built(tmp_path, told.replace("STATUS", "verified").replace("3", "2")).rows == 2

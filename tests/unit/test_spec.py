@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from unite_bench.errors import SpecError, UsageError
-from unite_bench.spec.catalogue import load_suite, load_task, suite_files, task_files, tasks_of
+from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, load_task, suite_files, task_files, tasks_of
 from unite_bench.spec.measures import parse_measure
-from unite_bench.spec.model import task_schema
+from unite_bench.spec.model import Task, task_schema
 from unite_bench.spec.reader import parse_task
 
 GOOD = """\
@@ -89,19 +89,19 @@ def test_the_protocol_digest_follows_meaning_and_not_words() -> None:
 
 
 def test_names_of_shipped_files_are_the_names_inside() -> None:
-    assert {name: load_task(name).name for name in task_files()} == {name: name for name in task_files()}
+    assert {name: load_entry(name).name for name in task_files()} == {name: name for name in task_files()}
     assert {name: load_suite(name).name for name in suite_files()} == {name: name for name in suite_files()}
 
 
 def test_every_task_of_every_suite_is_found_by_its_name() -> None:
     for name in suite_files():
-        for task in tasks_of(load_suite(name)):
-            assert load_task(task.name) == task, f"suite {name} names {task.name}"
+        for entry in entries_of(load_suite(name)):
+            assert load_entry(entry.name) == entry, f"suite {name} names {entry.name}"
 
 
 def test_a_control_scores_the_queries_of_its_task() -> None:
-    for task in (load_task(name) for name in task_files()):
-        if task.control is not None:
+    for task in (load_entry(name) for name in task_files()):
+        if isinstance(task, Task) and task.control is not None:
             whole = load_task(task.control.of)
             assert (whole.pool, whole.primary, whole.control) == (task.pool, task.primary, None)
 
@@ -129,3 +129,11 @@ def test_reading_and_validating_import_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_catalogue_page_is_that_of_the_task_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("UNITE_BENCH_DATA", str(tmp_path))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "tools"))
+    import catalogue
+
+    assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page()

@@ -23,7 +23,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 a task failed, 2 wrong use.
     """
-    from unite_bench.cli import checking, inspecting, measuring, reporting  # noqa: F401  (importing registers them)
+    from unite_bench.cli import checking, comparing, data, inspecting, measuring, reporting  # noqa: F401  (registers commands)
 
     # Threads that spin while they wait starve each other on few cores: measured 3 to 12 times slower on 2. Must be set
     # before torch is imported.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,24 +16,48 @@ if TYPE_CHECKING:
     from unite_bench.items import Item
 
 
+class Kind(StrEnum):
+    ALL = "all"
+    SUITES = "suites"
+    TASKS = "tasks"
+    EMBEDDERS = "embedders"
+
+
 @app.command("list")
-def list_() -> None:
+def list_(
+    what: Annotated[Kind, typer.Argument(help="what to list")] = Kind.ALL,
+    granularity: Annotated[str | None, typer.Option(help="tasks: coarse, fine or instruction")] = None,
+    modality: Annotated[str | None, typer.Option(help="tasks with text, image or video on either side")] = None,
+) -> None:
     """Suites, tasks and embedders that are known here."""
     from unite_bench.registry import problems, registered
-    from unite_bench.spec.catalogue import load_suite, load_task, suite_files, task_files, tasks_of
+    from unite_bench.report.catalogue import Filter, asks, data_of, protocol_of
+    from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, suite_files, task_files
 
-    typer.echo("Suites")
-    for name in suite_files():
-        suite = load_suite(name)
-        typer.echo(f"  {name:<22}{len(tasks_of(suite)):>4} tasks  {suite.title or ''}")
-    typer.echo("Tasks")
-    for name in task_files():
-        task = load_task(name)
-        typer.echo(f"  {name:<34}{task.granularity:<13}{task.title or ''}")
-    typer.echo("Embedders")
-    broken = problems()
-    for name, entry in sorted(registered().items()):
-        typer.echo(f"  {name:<22}{'BROKEN  ' + broken[name] if name in broken else entry.target}")
+    wanted = Filter(granularity, modality)
+    if what in (Kind.ALL, Kind.SUITES):
+        suites = [(suite, len(entries_of(suite))) for suite in map(load_suite, suite_files())]
+        _listed("Suites", [(suite.name, f"{count:>3} tasks", suite.title or "") for suite, count in suites])
+    if what in (Kind.ALL, Kind.TASKS):
+        tasks = [entry for entry in map(load_entry, task_files()) if wanted.wants(entry)]
+        _listed("Tasks", [(t.name, asks(t), t.granularity, protocol_of(t), data_of(t), t.title or "") for t in tasks])
+    if what in (Kind.ALL, Kind.EMBEDDERS):
+        broken = problems()
+        known = sorted((name, entry.target) for name, entry in registered().items())
+        _listed(
+            "Embedders", [(name, f"BROKEN  {broken[name]}" if name in broken else target) for name, target in known]
+        )
+
+
+def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows in columns as wide as they need to be."""
+    if not rows:
+        typer.echo(f"{heading}: none")
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    typer.echo(heading)
+    for row in rows:
+        typer.echo("  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 @app.command()
@@ -41,10 +67,15 @@ def show(
 ) -> None:
     """Print exactly what a model gets for one query, its positives and the size of its pool."""
     from unite_bench.errors import UsageError
+    from unite_bench.report.catalogue import in_words
     from unite_bench.sources.build import build
-    from unite_bench.spec.catalogue import load_task
+    from unite_bench.spec.catalogue import load_entry
+    from unite_bench.spec.model import PlannedTask
 
-    loaded = load_task(task)
+    loaded = load_entry(task)
+    if isinstance(loaded, PlannedTask):
+        typer.echo("\n".join(in_words(loaded)))
+        return
     data = build(loaded)
     if item >= len(data.queries):
         raise UsageError(f"{loaded.name} has {len(data.queries)} queries, counted from 0; there is no {item}")
@@ -134,25 +165,3 @@ def store_collect(
 
     removed = collect(root or default_root(), damaged=damaged, fingerprint=fingerprint)
     typer.echo(f"removed {len(removed)} files")
-
-
-data = typer.Typer(help="Make and look after data.", no_args_is_help=True)
-app.add_typer(data, name="data")
-
-
-@data.command("fresh")
-def data_fresh(
-    seed: Annotated[int, typer.Option(min=0, help="of scenes that nobody has seen: 0 to 999999, but not 7001")],
-    queries: Annotated[int, typer.Option(min=1, help="of each task, at most")] = 2000,
-    out: Annotated[Path | None, typer.Option(help="suite file to write [default: scenes-SEED.yaml]")] = None,
-) -> None:
-    """Write a suite with every task of the procedural world, drawn from a seed of your own.
-
-    The file is all there is to it: pictures and clips follow from the seed and are rendered as they are needed.
-    """
-    from unite_bench.fresh import write_fresh_suite
-
-    path = out or Path(f"scenes-{seed}.yaml")
-    tasks = write_fresh_suite(path, seed, queries)
-    typer.echo(f"{path}: {tasks} tasks with at most {queries} queries each")
-    typer.echo(f"Next: unite-bench run --model reference --suite {path}")

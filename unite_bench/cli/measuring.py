@@ -62,6 +62,7 @@ def run(
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
+    download: Annotated[bool, typer.Option("--download", help="fetch missing data first, without asking")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a task on standard output")] = False,
 ) -> None:
     """Measure one embedder and print a table of every task."""
@@ -72,8 +73,14 @@ def run(
     from unite_bench.protocol import Settings
     from unite_bench.registry import load_embedder
     from unite_bench.running import run as run_tasks
+    from unite_bench.sources.opening import missing_datasets
 
-    tasks = chosen_tasks(suite or [], task or [])
+    chosen = chosen_tasks(suite or [], task or [])
+    if download:
+        fetch(chosen)
+    tasks = [task for task in chosen if not missing_datasets(task)]
+    if not tasks:
+        raise UsageError(f"none of the {len(chosen)} tasks has its data on this machine; {_cure(suite, task)}")
     embedder = load_embedder(model, model_arg or ())
     if fuse and isinstance(embedder, OracleEmbedder):
         raise UsageError("the oracle takes every modality as it is; leave --fuse out")
@@ -100,8 +107,23 @@ def run(
         from unite_bench.report.run_table import run_table
 
         typer.echo(run_table(outcomes))
+        if len(tasks) < len(chosen):
+            typer.echo(f"left out: {len(chosen) - len(tasks)} tasks whose data is not here; {_cure(suite, task)}")
         typer.echo(f"\nResults: {results}")
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+
+
+def _cure(suites: list[str] | None, tasks: list[str] | None) -> str:
+    return f"`unite-bench data get {' '.join([*(suites or []), *(tasks or [])])}` fetches it"
+
+
+def fetch(tasks: list[Task]) -> None:
+    """Download what the tasks need and is not here."""
+    from unite_bench.fetching import download, offer
+    from unite_bench.sources.opening import missing_datasets
+
+    for dataset in dict.fromkeys(dataset for task in tasks for dataset in missing_datasets(task)):
+        typer.echo(f"{dataset.name}: {download(offer(dataset))}", err=True)
 
 
 def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:

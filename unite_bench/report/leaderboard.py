@@ -99,7 +99,7 @@ def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[
                 f"{result.embedder} has two different results for {label} (other weights, data or protocol): "
                 f"{of[label].identity} and {result.identity}; keep one of them in the folder"
             )
-        shape = f"data {result.record['data']['digest'][:12]}, protocol {_compared(result)}"
+        shape = f"data {result.record['data']['digest'][:12]}, protocol {compared_protocol(result)}"
         first_shape, first = shapes.setdefault(label, (shape, result))
         if shape != first_shape:
             raise DataError(
@@ -112,8 +112,9 @@ def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[
     return held
 
 
-def _compared(result: Result) -> str:
-    """What must agree within a column: the task's own protocol, instructions, frames and what happens on errors."""
+def compared_protocol(result: Result) -> str:
+    """What must agree within a column, and between results that are compared: the task's own protocol, instructions,
+    frames and what happens on errors."""
     protocol = result.record["protocol"]
     return ", ".join(str(protocol[key]) for key in ("task", "instructions", "frames", "on_error"))
 

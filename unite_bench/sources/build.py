@@ -48,6 +48,11 @@ class TaskData:
         """Reason by id of the broken rows of one side."""
         return {identity: reason for (side, identity), reason in self.broken.items() if side == role}
 
+    @property
+    def rows(self) -> int:
+        """Candidates before equal ones were merged."""
+        return len(self.candidates) + self.duplicates
+
     def head(self, queries: int) -> TaskData:
         """The same data with only the first `queries` queries; the pool stays whole."""
         n = min(queries, len(self.queries))
@@ -100,6 +105,8 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
     _raise_if(findings)
     check_positives_in_pool(qrels, pools, queries, findings)
     check_whole_quartets(task, query_table, qrels, pools, findings)
+    if task.expected is not None and task.expected.status == "verified":
+        findings += unexpected(task, len(queries), len(rows))
     _raise_if(findings)
     return TaskData(
         queries=tuple(queries),
@@ -115,6 +122,18 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
         broken=broken,
         digest=_digest(task, query_table, queries, merged, qrels, pools),
     )
+
+
+def unexpected(task: Task, queries: int, candidates: int) -> list[str]:
+    """Where the numbers of rows are not those that the task file expects (before equal candidates are merged)."""
+    found = []
+    for what, count in (("queries", queries), ("candidates", candidates)):
+        wanted = None if task.expected is None else getattr(task.expected, what)
+        if wanted not in (None, count):
+            found.append(
+                f"{task.name}: {count} {what}, but the task file expects {wanted}; fetch the data again or correct it"
+            )
+    return found
 
 
 def _raise_if(findings: Sequence[str]) -> None:

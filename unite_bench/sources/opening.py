@@ -7,9 +7,21 @@ from typing import Literal
 
 from unite_bench.errors import DataError
 from unite_bench.sources.files import open_table as open_file
-from unite_bench.sources.judgements import read_qrels
+from unite_bench.sources.hub import beir_judgements, open_beir, open_rows
+from unite_bench.sources.hub_store import Dataset, datasets_of, manifest, unpacked
+from unite_bench.sources.judgements import Judgements, read_qrels
+from unite_bench.sources.mmeb import open_mmeb
 from unite_bench.sources.tables import Table
-from unite_bench.spec.model import BeirSource, FilesSource, ScenesSource, Side, Task
+from unite_bench.spec.model import Side, Task
+from unite_bench.spec.source_kinds import (
+    HUB_SOURCES,
+    BeirSource,
+    FilesSource,
+    HubBeirSource,
+    HubSource,
+    MmebSource,
+    ScenesSource,
+)
 
 SideName = Literal["queries", "candidates"]
 
@@ -21,27 +33,40 @@ def open_side(task: Task, side: Side, name: SideName) -> Table:
         return open_file(task.folder / source.path)
     if isinstance(source, BeirSource):
         return _beir(task.folder / source.path, name, source.split)
-    assert isinstance(source, ScenesSource)
-    from unite_bench.sources.scenes import table
+    if isinstance(source, ScenesSource):
+        from unite_bench.sources.scenes import table
 
-    return table(source.table, seed=source.seed, part=source.part, count=source.count)
+        return table(source.table, seed=source.seed, part=source.part, count=source.count)
+    if isinstance(source, MmebSource):
+        return open_mmeb(source, name)
+    return open_beir(source, name) if isinstance(source, HubBeirSource) else open_rows(source)
 
 
 def media_folder(task: Task, side: Side) -> Path:
     """The folder that relative media paths in the side's table start from: the table's own."""
     source = task.source_of(side)
-    if isinstance(source, ScenesSource):
-        return task.folder
-    path = task.folder / source.path
-    return path if path.is_dir() else path.parent
+    if isinstance(source, FilesSource | BeirSource):
+        path = task.folder / source.path
+        return path if path.is_dir() else path.parent
+    if isinstance(source, HubSource | MmebSource) and source.archive is not None:
+        return unpacked(datasets_of(source)[-1], source.archive)
+    return task.folder  # programs and media within tables name no paths
 
 
-def qrels_file(task: Task) -> Path:
+def source_judgements(task: Task) -> Judgements:
     """The judgements that come with the queries' source (`qrels: source`). Raises DataError if it has none."""
     source = task.source_of(task.queries)
-    if not isinstance(source, BeirSource):
-        raise DataError(f"{task.name}: qrels: source needs a source of kind beir; name a column or a file")
-    return _beir_qrels(task.folder / source.path, source.split)
+    if isinstance(source, BeirSource):
+        return read_qrels(_beir_qrels(task.folder / source.path, source.split))
+    if isinstance(source, HubBeirSource):
+        return beir_judgements(source)
+    raise DataError(f"{task.name}: qrels: source needs a source of kind beir or hub-beir; name a column or a file")
+
+
+def missing_datasets(task: Task) -> list[Dataset]:
+    """The datasets of the hub that the task needs and that are not (wholly) on this machine."""
+    needed = [d for s in task.sources if isinstance(s, HUB_SOURCES) for d in datasets_of(s)]
+    return [dataset for dataset in dict.fromkeys(needed) if manifest(dataset) is None]
 
 
 def _beir_qrels(folder: Path, split: str) -> Path:

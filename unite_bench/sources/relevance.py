@@ -9,7 +9,7 @@ from unite_bench.errors import DataError
 from unite_bench.items import Item
 from unite_bench.ragged import Ragged
 from unite_bench.sources.judgements import Judgements, read_grade, read_qrels
-from unite_bench.sources.opening import qrels_file
+from unite_bench.sources.opening import source_judgements
 from unite_bench.sources.tables import Table
 from unite_bench.spec.model import Column, PerQuery, QrelsFile, Task
 
@@ -22,7 +22,7 @@ def judgements_of(
             findings.append(f"{table.name}: qrels by-row, but {len(queries)} queries and {len(rows)} candidates")
         return {query.id: {row.id: 1.0} for query, row in zip(queries, rows, strict=False)}
     if task.qrels == "source":
-        return read_qrels(qrels_file(task))
+        return source_judgements(task)
     if isinstance(task.qrels, QrelsFile):
         return read_qrels(task.folder / task.qrels.file)
     assert isinstance(task.qrels, Column)

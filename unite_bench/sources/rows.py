@@ -111,7 +111,9 @@ def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
 
 
 def _medium(cell: Any, column: str, folder: Path) -> File | Blob:
-    """A path relative to the table, bytes, or the {bytes, path} that Parquet files of media carry."""
+    """A file, a path relative to the table, bytes, or the {bytes, path} that Parquet files of media carry."""
+    if isinstance(cell, File):
+        return cell
     if isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes):
         return Blob(cell["bytes"], str(cell.get("path") or column))
     if isinstance(cell, bytes):

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from unite_bench.errors import UsageError
-from unite_bench.spec.model import Suite, Task
-from unite_bench.spec.reader import read_suite, read_task
+from unite_bench.spec.model import PlannedTask, Suite, Task
+from unite_bench.spec.reader import read_entry, read_suite, read_task
 
 
 def tasks_root() -> Path:
@@ -39,10 +39,18 @@ def varied_tasks() -> dict[str, Task]:
 
 def load_task(name: str) -> Task:
     """A shipped task by name, or a task file by path. Raises UsageError with a suggestion, or SpecError."""
+    entry = load_entry(name)
+    return (
+        entry if isinstance(entry, Task) else read_task(task_files().get(name, Path(name)))
+    )  # which says what is missing
+
+
+def load_entry(name: str) -> Task | PlannedTask:
+    """Like `load_task`, but a task that is incomplete is given as such."""
     if name.endswith((".yaml", ".yml")):
-        return read_task(Path(name))
+        return read_entry(Path(name))
     if name in task_files():
-        return read_task(task_files()[name])
+        return read_entry(task_files()[name])
     if name in varied_tasks():
         return varied_tasks()[name]
     raise UsageError(_unknown("task", name, [*task_files(), *varied_tasks()]))
@@ -64,16 +72,24 @@ def load_suite(name: str) -> Suite:
 
 
 def tasks_of(suite: Suite) -> list[Task]:
-    """All tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
+    """All complete tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
+    return [entry for entry in entries_of(suite) if isinstance(entry, Task)]
 
-    def visit(current: Suite, above: tuple[str, ...]) -> Iterator[Task]:
+
+def entries_of(suite: Suite) -> list[Task | PlannedTask]:
+    """Like `tasks_of`, with the incomplete ones in their places."""
+
+    def visit(current: Suite, above: tuple[str, ...]) -> Iterator[Task | PlannedTask]:
         if current.name in above:
             raise UsageError(f"suite {current.name!r} contains itself: {' > '.join((*above, current.name))}")
         inner = [task for name in current.suites for task in visit(load_suite(name), (*above, current.name))]
-        for task in [*map(load_task, current.tasks), *inner]:
-            yield task if current.variant is None else current.variant.of(task)
+        for entry in [*map(load_entry, current.tasks), *inner]:
+            if current.variant is not None and isinstance(entry, Task):
+                yield current.variant.of(entry)
+            else:
+                yield entry
 
-    return list({task.name: task for task in visit(suite, ())}.values())
+    return list({entry.name: entry for entry in visit(suite, ())}.values())
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

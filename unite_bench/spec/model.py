@@ -5,46 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from unite_bench.items import FramePolicy, content_digest, modality
 from unite_bench.spec.measures import Measure, parse_measure
+from unite_bench.spec.source_kinds import AnySource, ScenesSource, Source, Strict
 
 Granularity = Literal["coarse", "fine", "instruction"]
-
-
-class Strict(BaseModel):
-    """Frozen, and no key that is not declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
-
-
-class FilesSource(Strict):
-    """A table in a file of your own, or a folder of media with an optional captions file."""
-
-    kind: Literal["files"]
-    path: str = Field(description="JSONL, CSV or Parquet file, or a folder; relative to the task file")
-
-
-class BeirSource(Strict):
-    """A folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/<split>.tsv."""
-
-    kind: Literal["beir"]
-    path: str
-    split: str = "test"
-
-
-class ScenesSource(Strict):
-    """The procedural world: everything follows from (generator version, seed, index)."""
-
-    kind: Literal["scenes"]
-    table: str
-    seed: int
-    part: str = "iid"
-    count: int = Field(gt=0, description="queries of the task, at most; the same in all its tables")
-
-
-Source = Annotated[FilesSource | BeirSource | ScenesSource, Field(discriminator="kind")]
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Column(Strict):
@@ -149,10 +117,46 @@ class Control(Strict):
     kind: Literal["one-frame", "shuffled", "wrong-instruction"]
 
 
+class Expected(Strict):
+    """How many queries and candidates there are to be. Verified counts must hold; others only warn."""
+
+    queries: int | None = None
+    candidates: int | None = None
+    status: Literal["verified", "unverified"] = "unverified"
+
+
+class PlannedSide(Strict):
+    """What is known of a side whose columns are not."""
+
+    modality: Modality
+
+
+class PlannedTask(Strict):
+    """A task of which something is missing, in its place in the catalogue. It is listed, and refuses to run."""
+
+    name: str = Field(pattern=NAME)
+    version: int = Field(ge=1)
+    title: str | None = None
+    status: Literal["incomplete"]
+    missing: Annotated[list[str], Field(min_length=1)]
+    granularity: Granularity
+    queries: PlannedSide
+    candidates: PlannedSide
+    metrics: Annotated[list[Annotated[str, AfterValidator(_measure_name)]], Field(min_length=1)]
+    primary: str
+    dataset: str | None = None
+    expected: Expected | None = None
+    trained_on: list[str] = Field(default=[])
+    protocol: Protocol = Protocol(status="unverified")
+    licence: str | None = None
+    citation: str | None = None
+    notes: str | None = None
+
+
 class Task(Strict):
     """One retrieval task as data. A meaning never changes under a version."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     version: int = Field(ge=1)
     title: str | None = None
     granularity: Granularity
@@ -170,8 +174,9 @@ class Task(Strict):
         default=None, description="column of the queries: two rows with one value are a quartet"
     )
     control: Control | None = None
-    slices: list[str] = []
+    slices: list[str] = Field(default=[])
     clusters: str | None = None
+    expected: Expected | None = None
     trained_on: list[str] = Field(default=[], description="training sets that make a model in-domain here")
     protocol: Protocol = Protocol(status="own")
     licence: str | None = None
@@ -222,10 +227,15 @@ class Task(Strict):
     def label(self) -> str:
         return f"{self.name}@{self.version}"
 
-    def source_of(self, side: Side) -> FilesSource | BeirSource | ScenesSource:
+    def source_of(self, side: Side) -> AnySource:
         found = side.source or self.source
         assert found is not None  # _consistent has checked it
         return found
+
+    @property
+    def sources(self) -> tuple[AnySource, ...]:
+        """The sources of both sides, each once."""
+        return tuple(dict.fromkeys(self.source_of(side) for side in (self.queries, *self.corpora)))
 
     def in_folder(self, folder: Path) -> Task:
         """The same task, reading relative paths from `folder`."""
@@ -235,7 +245,7 @@ class Task(Strict):
     @property
     def protocol_digest(self) -> str:
         """Digest of what the file fixes about the measurement: everything but titles, notes, licence and citation."""
-        words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices", "control"}
+        words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices", "control", "expected"}
         return content_digest(self.model_dump_json(exclude=words))
 
 
@@ -271,10 +281,10 @@ class Variant(Strict):
 class Suite(Strict):
     """A named list of tasks and other suites."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     title: str | None = None
-    tasks: list[str] = []
-    suites: list[str] = []
+    tasks: list[str] = Field(default=[])
+    suites: list[str] = Field(default=[])
     aggregate: bool = Field(default=True, description="whether one mean over the suite's tasks is meaningful")
     variant: Variant | None = Field(default=None, description="draws the scenes tasks of this suite again")
 

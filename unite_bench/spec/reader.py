@@ -9,16 +9,27 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from unite_bench.errors import SpecError
-from unite_bench.spec.model import Suite, Task
+from unite_bench.errors import SpecError, UsageError
+from unite_bench.spec.model import PlannedTask, Suite, Task
 from unite_bench.spec.yaml_reader import Document, Path_, parse, read
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def read_entry(path: Path) -> Task | PlannedTask:
+    """Read and check a task file, which may say of itself that it is incomplete. Raises SpecError with every finding."""
+    document = read(path)
+    if isinstance(document.data, dict) and document.data.get("status") == "incomplete":
+        return _checked(PlannedTask, document)
+    return _checked(Task, document).in_folder(path.parent)
+
+
 def read_task(path: Path) -> Task:
-    """Read and check a task file. Raises SpecError with every finding."""
-    return _checked(Task, read(path)).in_folder(path.parent)
+    """Read and check a task file. Raises SpecError with every finding, UsageError for a task that is incomplete."""
+    entry = read_entry(path)
+    if isinstance(entry, PlannedTask):
+        raise UsageError(f"{entry.name} is incomplete and cannot run; missing: {'; '.join(entry.missing)}")
+    return entry
 
 
 def parse_task(text: str, file: str = "task", folder: Path = Path()) -> Task:

@@ -11,6 +11,7 @@ import yaml
 from unite_bench.errors import SpecError
 
 Path_ = tuple[str | int, ...]
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # the same grammar, several times faster
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def read(path: Path) -> Document:
 def parse(text: str, file: str) -> Document:
     """Like `read`, from a string; `file` is the name used in messages."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise SpecError([_not_yaml(file, error)]) from error
     if not isinstance(root, yaml.MappingNode):

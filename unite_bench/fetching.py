@@ -1,0 +1,158 @@
+"""Downloading datasets of the hub into the data root: only when asked, resumed where it broke off, and checked.
+
+The transfer is `huggingface_hub`'s. What is ours: sizes and licence beforehand, unpacking that trusts no archive, and a
+list of files with their SHA-256 that is written last, so that half a download is never taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from unite_bench.errors import DataError, UsageError
+from unite_bench.sources.hub_store import Dataset, home, sha256
+from unite_bench.spec.source_kinds import UNPINNED
+
+LARGEST_RATIO = 200  # unpacked to packed; media hardly shrink, so more than this is a bomb
+LARGEST_UNPACKED = 2**40  # bytes
+CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a download would bring: the revision, its size in bytes, its licence as the hub states it."""
+
+    dataset: Dataset
+    revision: str
+    size: int
+    licence: str
+
+
+def offer(dataset: Dataset) -> Offer:
+    """Ask the hub about a dataset. Raises DataError with the cure if it has no such dataset or revision."""
+    hub, errors = _hub()
+    asked = None if dataset.revision == UNPINNED else dataset.revision
+    try:
+        found = hub.HfApi().dataset_info(dataset.name, revision=asked, files_metadata=True)
+    except errors.RevisionNotFoundError as error:
+        raise DataError(f"{dataset}: the hub has no such revision; correct it in the task file") from error
+    except errors.RepositoryNotFoundError as error:
+        raise DataError(f"{dataset}: the hub has no such dataset, or it asks for a login (`hf auth login`)") from error
+    except _transfer_errors() as error:
+        raise DataError(f"{dataset}: the hub cannot be reached ({error})") from error
+    licence = getattr(found.card_data, "license", None) or "not stated"
+    return Offer(dataset, str(found.sha), sum(file.size or 0 for file in found.siblings or ()), str(licence))
+
+
+def download(offered: Offer) -> Path:
+    """Fetch one revision and unpack its archives; files that are there already are not fetched again.
+
+    Raises DataError for a broken transfer (ask again: it goes on where it stopped) and for an archive that is not safe.
+    """
+    hub, _ = _hub()
+    dataset, folder = offered.dataset, home(offered.dataset) / offered.revision
+    try:
+        hub.snapshot_download(
+            dataset.name, repo_type="dataset", revision=offered.revision, local_dir=folder, max_workers=4
+        )
+    except _transfer_errors() as error:
+        raise DataError(f"{dataset}: the download broke off ({error}); run the command again to go on") from error
+    listing = home(dataset) / f"{offered.revision}.json"
+    before = json.loads(listing.read_text(encoding="utf-8"))["unpacked"] if listing.exists() else []
+    for archive in dataset.archives:
+        if archive not in before:
+            unpack(folder / archive, folder / ".unpacked" / archive)
+    files = {path.relative_to(folder).as_posix(): [path.stat().st_size, sha256(path)] for path in _files(folder)}
+    content = {"revision": offered.revision, "unpacked": sorted({*before, *dataset.archives}), "files": files}
+    fresh = listing.with_suffix(".new")
+    fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(listing)
+    if dataset.revision == UNPINNED:
+        (home(dataset) / UNPINNED).write_text(offered.revision + "\n", encoding="utf-8")
+    return folder
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack a zip or tar file beside its place, then move it there whole.
+
+    Raises DataError, leaving nothing behind, for a member whose path climbs out of the folder, that is a link or a device,
+    or for an archive that swells beyond reason.
+    """
+    if not archive.is_file():
+        raise DataError(f"{archive}: the dataset holds no such archive; correct its name in the task file")
+    fresh = into.with_name(into.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as held:
+                packed = [(m.filename, m.file_size, stat.S_ISLNK(m.external_attr >> 16), m) for m in held.infolist()]
+                _write(archive, fresh, [m for m in packed if not m[3].is_dir()], held.open)
+        else:
+            with tarfile.open(archive) as held:
+                members = [(m.name, m.size, not m.isfile(), m) for m in held.getmembers() if not m.isdir()]
+                _write(archive, fresh, members, held.extractfile)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise DataError(f"{archive}: not a whole archive ({error}); delete it and download again") from error
+    except DataError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(into, ignore_errors=True)
+    fresh.replace(into)
+
+
+def _write(archive: Path, folder: Path, members: Sequence[tuple[str, int, bool, Any]], opened: Any) -> None:
+    """Write members (name, declared size, whether it is no plain file, handle) under `folder`."""
+    most = min(LARGEST_UNPACKED, LARGEST_RATIO * archive.stat().st_size)
+    if sum(size for _, size, _, _ in members) > most:
+        raise DataError(f"{archive}: unpacks to more than {most:,} bytes, which no archive of media does; not unpacked")
+    left = most
+    for name, _, special, handle in members:
+        path = PurePosixPath(name)
+        if special or path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise DataError(f"{archive}: member {name!r} is a link or climbs out of its folder; nothing was unpacked")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened(handle) as source, target.open("wb") as out:
+            left -= _copied(source, out, left, archive)
+
+
+def _copied(source: IO[bytes], out: IO[bytes], most: int, archive: Path) -> int:
+    """Bytes copied; a member may be longer than the archive declares."""
+    copied = 0
+    while chunk := source.read(CHUNK):
+        copied += len(chunk)
+        if copied > most:
+            raise DataError(f"{archive}: swells beyond what it declares; not unpacked")
+        out.write(chunk)
+    return copied
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The dataset's own files: not what was unpacked, written out or left by the transfer."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith("."):
+            yield path
+
+
+def _transfer_errors() -> tuple[type[Exception], ...]:
+    import httpx2  # what huggingface_hub transfers with; a connection that breaks raises its errors
+
+    _, errors = _hub()
+    return errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, httpx2.HTTPError
+
+
+def _hub() -> tuple[Any, Any]:
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ModuleNotFoundError as error:
+        raise UsageError("downloads need the library huggingface_hub: pip install 'unite-bench[hub]'") from error
+    return huggingface_hub, errors
