@@ -71,6 +71,22 @@ def test_the_reference_model_passes_whole(check: Callable[[], None]) -> None:
     check()
 
 
+@pytest.mark.parametrize(
+    "output",
+    [None, [[1.0, 2.0]], np.ones(3), np.ones((1, 67, 2)), np.ones((2, 67), dtype=complex), np.array([{}]), "text"],
+    ids=lambda output: type(output).__name__ + str(getattr(output, "shape", "")),
+)
+def test_whatever_embed_returns_the_kit_says_what_is_wrong(output: object) -> None:
+    class Odd(Honest):
+        def embed(self, items, role):  # type: ignore[no-untyped-def]
+            return output
+
+    verdicts = dict(run_checks(Odd()))
+    assert verdicts.keys() == CHECKS.keys()
+    assert "failed" in {verdicts[name].status for name in ("dimension", "dtype")}
+    assert verdicts["finite"].status == "failed"
+
+
 class Declares(Honest):
     expected_failures = {"normalised": "lengths carry the confidence", "order": "none, in truth"}
 

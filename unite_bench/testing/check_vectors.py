@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.errors import CheckFailed
@@ -85,7 +84,10 @@ def collapse(subject: Subject) -> Verdict:
     return passed(f"greatest change between items at least {narrowest[0]:.2g} ({narrowest[1]})")
 
 
-def _rows(output: Any) -> npt.NDArray[np.float32] | Rows:
-    """The output as float32 whatever its shape says; a shape of its own is another check's business."""
-    count, dim = output.shape
+def _rows(output: Any) -> Rows:
+    """The output as float32, whatever its size: that is another check's business. Raises CheckFailed if it has no rows."""
+    shape = getattr(output, "shape", ())
+    if len(shape) != 2:
+        raise CheckFailed(f"embed returned {type(output).__name__} of shape {tuple(shape)}, not an array of rows")
+    count, dim = shape
     return as_vectors(output, count, dim, "the model")
