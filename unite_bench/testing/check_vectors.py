@@ -86,7 +86,7 @@ def collapse(subject: Subject) -> Verdict:
 
 def _rows(output: Any) -> Rows:
     """The output as float32, whatever its size: that is another check's business. Raises CheckFailed if it has no rows."""
-    shape = getattr(output, "shape", ())
+    shape: tuple[int, ...] = getattr(output, "shape", ())
     if len(shape) != 2:
         raise CheckFailed(f"embed returned {type(output).__name__} of shape {tuple(shape)}, not an array of rows")
     count, dim = shape
