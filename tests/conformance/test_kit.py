@@ -72,6 +72,17 @@ def test_the_reference_model_passes_whole(check: Callable[[], None]) -> None:
     check()
 
 
+def test_a_tensor_with_a_gradient_is_as_good_as_an_array() -> None:
+    import torch
+
+    class Torch(Honest):
+        def embed(self, items, role):  # type: ignore[no-untyped-def]
+            return torch.tensor(super().embed(items, role), requires_grad=True) * 1.0
+
+    verdicts = run_checks(Torch(), ["dimension", "dtype", "finite", "mutation", "determinism"])
+    assert {verdict.status for _, verdict in verdicts} == {"passed"}
+
+
 @pytest.mark.parametrize(
     "output",
     [None, [[1.0, 2.0]], np.ones(3), np.ones((1, 67, 2)), np.ones((2, 67), dtype=complex), np.array([{}]), "text"],

@@ -175,6 +175,25 @@ def test_a_server_that_stalls_is_left(server: Server) -> None:
         model(server, seconds=0.2, retries=1).embed(items("a"), "query")
 
 
+def test_a_server_that_trickles_is_left_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trickle(self: Handler) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        try:
+            for _ in range(20):
+                self.wfile.write(b" ")
+                time.sleep(0.05)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    monkeypatch.setattr(Handler, "do_POST", trickle)
+    start = time.monotonic()
+    with pytest.raises(ModelUnavailable, match=r"no answer in 0.2 s"):
+        model(server, seconds=0.2, retries=0).embed(items("a"), "query")
+    assert time.monotonic() - start < 0.8
+
+
 def test_a_lost_server_stops_the_run_at_once(server: Server, tmp_path: Path) -> None:
     server.answer = lambda body, number: (500, b"broken", {})
     with pytest.raises(ModelUnavailable):

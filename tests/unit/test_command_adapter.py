@@ -127,6 +127,7 @@ def test_another_protocol_or_a_wrong_card_is_an_error(command: Callable[..., Com
     for old, new, message in (
         ('"protocol": 1, "card"', '"protocol": 2, "card"', "speaks protocol 2"),
         ('"dim": 65,', "", "its card is not right: KeyError: 'dim'"),
+        ('"role_matters"', '"role_mattters"', "unknown keys: role_mattters"),
         ('"modalities": ["text"]', '"modalities": "text"', "set of names"),
     ):
         model = command()

@@ -54,6 +54,9 @@ class CommandEmbedder(Embedder):
     def card(self) -> EmbedderCard:  # type: ignore[override]
         """What the process says of itself; it is started for that, and must answer before it loads weights."""
         about = self._described()
+        unknown = sorted(set(about) - {"name", "dim", "modalities", "files", *CARD_KEYS})
+        if unknown:
+            raise ModelError(f"{self._named}: its card has unknown keys: {', '.join(unknown)}")
         more = {key: about[key] for key in CARD_KEYS if key in about}
         if more.get("training_sets") is not None:
             more["training_sets"] = frozenset(more["training_sets"])

@@ -6,9 +6,9 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from threading import Lock
 from typing import Any
 
@@ -40,9 +40,8 @@ class Patience:
 class Pace:
     """At most so many requests a minute, evenly spaced, over all threads. None sets no limit."""
 
-    def __init__(self, per_minute: float | None, sleep: Callable[[float], None] = time.sleep):
+    def __init__(self, per_minute: float | None):
         self._apart = 60.0 / per_minute if per_minute else 0.0
-        self._sleep = sleep
         self._lock = Lock()
         self._next = 0.0
 
@@ -53,7 +52,7 @@ class Pace:
             turn = max(now, self._next)
             self._next = turn + self._apart
         if turn > now:
-            self._sleep(turn - now)
+            time.sleep(turn - now)
 
 
 def post(url: str, body: Mapping[str, Any], key: str | None, patience: Patience, pace: Pace) -> Any:
@@ -71,7 +70,7 @@ def post(url: str, body: Mapping[str, Any], key: str | None, patience: Patience,
         pace.wait()
         try:
             with opener.open(request, timeout=patience.seconds) as answer:
-                return _parsed(answer.read(), url)
+                return _parsed(_read(answer, time.monotonic() + patience.seconds), url)
         except urllib.error.HTTPError as error:
             said = f"{url}: HTTP {error.code}: {_excerpt(error, key)}"
             if error.code in REFUSED:
@@ -86,6 +85,16 @@ def post(url: str, body: Mapping[str, Any], key: str | None, patience: Patience,
         if attempt < patience.retries:
             time.sleep(min(wait, LONGEST_WAIT))
     raise ModelUnavailable(f"{said} (after {patience.retries + 1} attempts)")
+
+
+def _read(answer: HTTPResponse, deadline: float) -> bytes:
+    """The whole body. Raises TimeoutError if it trickles in until after the deadline."""
+    pieces = []
+    while piece := answer.read1(1 << 16):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(pieces)
 
 
 def _parsed(raw: bytes, url: str) -> Any:

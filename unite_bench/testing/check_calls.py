@@ -88,7 +88,7 @@ def mutation(subject: Subject) -> Verdict:
         given = subject.shown(items)
         before, told = list(given), [repr(item) for item in given]
         first = subject.called(given)
-        kept = copy.deepcopy(first)
+        kept = first.clone() if hasattr(first, "clone") else copy.deepcopy(first)
         if len(before) != len(given) or any(a is not b for a, b in zip(before, given, strict=False)):
             raise CheckFailed(f"{modality}: embed changed the list of items that it was given")
         if told != [repr(item) for item in given]:
