@@ -279,6 +279,9 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere(
     for url in ("http://user:pw@host/v1", f"http://host/v1?key={KEY}", "host/v1", "ftp://host/v1"):
         with pytest.raises(UsageError):
             ApiEmbedder(url, model="m", dim=2)
+    with pytest.raises(UsageError, match="never the key itself") as refused:
+        ApiEmbedder("http://host/v1", model="m", dim=2, key_variable=KEY)
+    assert KEY not in str(refused.value)
 
 
 def test_prefixes_and_instructions_are_sent_as_declared(server: Server) -> None:

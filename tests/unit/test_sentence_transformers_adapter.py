@@ -173,7 +173,7 @@ for line in sys.stdin:
         texts = [item["parts"][0]["text"] for item in asked["embed"]["items"]]
         data = save({"vectors": model.encode(texts, show_progress_bar=False)})
         said = {"bytes": len(data)}
-    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + data)
+    sys.stdout.buffer.write(json.dumps({"id": asked["id"], **said}).encode() + b"\n" + data)
     sys.stdout.buffer.flush()
 """
 

@@ -57,6 +57,8 @@ class ApiEmbedder(Embedder):
             raise UsageError(f"api: {url!r} is not an address, as in api:http://localhost:8000/v1")
         if parts.query or parts.fragment or "@" in parts.netloc:
             raise UsageError(f"api: the address stands in the record; put the key into ${key_variable}, not into it")
+        if not key_variable.isidentifier():
+            raise UsageError("key_variable is the name of an environment variable, never the key itself")
         if instruction is not None and "{instruction}" not in instruction:
             raise UsageError(f"instruction={instruction!r} has no place for the words: write {{instruction}} in it")
         if min(batch, concurrency) < 1 or retries < 0:
