@@ -1,4 +1,4 @@
-"""`dual:NAME`: the vectors of transformers' own forward pass, for CLIP and SigLIP, and the declared fusion above them."""
+"""`dual:NAME`: the vectors of transformers' own forward pass, for CLIP, SigLIP and ALIGN, and the fusion above them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unite_bench.registry import load_embedder
 from unite_bench.testing import CHECKS, material, run_checks
 
 
-@pytest.fixture(scope="module", params=["clip", "siglip"])
+@pytest.fixture(scope="module", params=["clip", "siglip", "siglip2", "align"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield getattr(tiny_encoders, request.param)(tmp_path_factory.mktemp(request.param) / "tiny")
 
@@ -62,6 +62,11 @@ def test_mixed_items_and_clips_follow_the_declared_fusion(folder: Path) -> None:
     np.testing.assert_allclose(clip, unit(unit(np.asarray(alone)).mean(axis=0)), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "folder",
+    ["clip", "siglip2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("siglip", "align"))],
+    indirect=True,
+)
 def test_it_passes_the_kit(folder: Path) -> None:
     verdicts = dict(run_checks(load_embedder(f"dual:{folder}"), [name for name in CHECKS if name != "spawn"]))
     assert {name: v.said for name, v in verdicts.items() if v.status == "failed"} == {}
@@ -85,7 +90,7 @@ def test_the_encoder_alone_takes_one_part_an_item(folder: Path) -> None:
 def test_cards_are_read_without_weights_and_weights_do_not_travel(folder: Path) -> None:
     model = load_embedder(f"dual:{folder}")
     assert model.card.name == "dual:tiny+fused"
-    assert model.card.dim == (tiny_encoders.DIM if "siglip" not in str(folder) else 16)
+    assert model.card.dim == {"clip": 12, "siglip": 16, "siglip2": 16, "align": 32}[folder.parent.name.rstrip("0")]
     small = len(pickle.dumps(model))
     before = fingerprint(model, "float32")
     model.setup()

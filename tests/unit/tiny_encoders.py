@@ -67,6 +67,31 @@ def siglip(folder: Path) -> Path:
     return folder
 
 
+def siglip2(folder: Path) -> Path:
+    """The kind with patches of any number (NaFlex)."""
+    from transformers import Siglip2Config, Siglip2ImageProcessorPil, Siglip2Model
+
+    torch.manual_seed(0)
+    vision = _sizes(num_patches=16, patch_size=8)
+    _spread(Siglip2Model(Siglip2Config(text_config=_text(), vision_config=vision))).save_pretrained(folder)
+    tokenizer(model_input_names=["input_ids"]).save_pretrained(folder)
+    Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
+    return folder
+
+
+def align(folder: Path) -> Path:
+    from transformers import AlignConfig, AlignModel, EfficientNetImageProcessorPil
+
+    torch.manual_seed(0)
+    vision = {"image_size": SIDE, "width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 24}
+    _spread(AlignModel(AlignConfig(text_config=_text(), vision_config=vision, projection_dim=32))).save_pretrained(
+        folder
+    )
+    tokenizer().save_pretrained(folder)
+    EfficientNetImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return folder
+
+
 def bert(folder: Path) -> Path:
     """An encoder of texts, as sentence-transformers wants it: mean pooling, and prompts for both roles."""
     from sentence_transformers import SentenceTransformer

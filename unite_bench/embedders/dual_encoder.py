@@ -12,6 +12,7 @@ import numpy as np
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
 from unite_bench.embedders.checkpoint import decisive_files, folder_of, revision_of
+from unite_bench.embedders.contract import as_vectors
 from unite_bench.embedders.fusion import FusedEmbedder
 from unite_bench.errors import ModelError
 from unite_bench.items import Image, Item, Role
@@ -75,7 +76,8 @@ class DualEncoder(Embedder):
             for modality, encode in (("text", self._texts), ("image", self._images)):
                 at = [n for n, item in enumerate(items) if item.modality == modality]
                 if at:
-                    rows[at] = _features(encode([items[n] for n in at]))
+                    found = _features(encode([items[n] for n in at]))
+                    rows[at] = as_vectors(found, len(at), self.card.dim, f"{self.card.name}, {modality}")
         wrong = {item.modality for item in items} - self.card.modalities
         if wrong:
             raise ModelError(f"{self.card.name} does not take {', '.join(sorted(wrong))}")
@@ -121,7 +123,6 @@ def _only_picture(item: Item) -> Image:
     return pictures[0]
 
 
-def _features(output: Any) -> Vectors:
-    """(n, dim) float32: the projected features, which newer models return as the pooled output."""
-    pooled = getattr(output, "pooler_output", output)
-    return np.asarray(pooled.float().cpu().numpy())
+def _features(output: Any) -> Any:
+    """(n, dim) tensor: the projected features, which newer versions of transformers return as the pooled output."""
+    return getattr(output, "pooler_output", output)
