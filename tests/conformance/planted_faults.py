@@ -55,6 +55,11 @@ class IgnoresInstruction(Honest):
         return super().embed([replace(item, instruction=None) for item in items], role)
 
 
+class IgnoresTheWording(Honest):
+    def embed(self, items: Sequence[Item], role: Role) -> Any:
+        return super().embed([replace(item, instruction=item.instruction and "instructed") for item in items], role)
+
+
 class BatchDependent(Honest):
     def embed(self, items: Sequence[Item], role: Role) -> Any:
         rows = super().embed(items, role)
@@ -213,6 +218,7 @@ CAUGHT_BY: dict[type[Honest], str] = {
     Nondeterministic: "determinism",
     Mutates: "mutation",
     # more than the ten
+    IgnoresTheWording: "instruction",
     MergesEqualItems: "dimension",
     MutatesPixels: "mutation",
     ReusesItsBuffer: "mutation",
