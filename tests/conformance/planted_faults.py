@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,19 @@ class NotPicklable(Honest):
         self.activation = lambda x: x
 
 
+class LostWeights(Honest):
+    def weights(self) -> Sequence[Path]:
+        return [Path("model.safetensors")]
+
+
+class ForgetsItsArguments(Honest):
+    def __init__(self, scale: Any = None) -> None:
+        self.scale = scale
+
+    def __reduce__(self) -> Any:
+        return type(self), (object(),)
+
+
 class IgnoresExif(Honest):
     """Decodes by itself, and only weighs the left half, so that a turn of the picture shows."""
 
@@ -229,6 +243,8 @@ CAUGHT_BY: dict[type[Honest], str] = {
     NoEmptyTexts: "empty-text",
     ShortTextsOnly: "long-text",
     NotPicklable: "spawn",
+    LostWeights: "fingerprint",
+    ForgetsItsArguments: "fingerprint",
     IgnoresExif: "image-exif",
     GuessesBrokenPictures: "corrupt-media",
     BlindToFrameOrder: "frame-order",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import CheckFailed
 from unite_bench.items import RGB, File, Image, Item, Text
 from unite_bench.testing import material, spawned
@@ -115,6 +117,14 @@ def spawn(subject: Subject) -> Verdict:
     if change > subject.same:
         raise CheckFailed(f"{modality}: another process gives other vectors, cosine change {change:.1e}")
     return passed(f"{len(subject.pickled):,} bytes pickled; greatest cosine change in another process {change:.1e}")
+
+
+def kept(subject: Subject) -> Verdict:
+    """Vectors can be stored: source and weight files are found, and the fingerprint is the same for a copy."""
+    digest = fingerprint(subject.embedder, subject.dtype)
+    if not isinstance(subject.pickled, str) and fingerprint(pickle.loads(subject.pickled), subject.dtype) != digest:
+        raise CheckFailed("a copy of the embedder has another fingerprint, so its vectors would never be found again")
+    return passed(f"fingerprint {digest[:12]}, {len(subject.embedder.weights())} weight files")
 
 
 class _Shared:
