@@ -66,6 +66,8 @@ class ReferenceEmbedder(Embedder):
             instruction_matters=True,
             prompt="unite",
             max_frames=settings.max_frames,
+            normalised=True,
+            frame_order_matters=True,
             training_sets=None if settings.training_sets is None else frozenset(settings.training_sets),
         )
 

@@ -27,6 +27,9 @@ GROUP = "unite_bench.embedders"
 ADAPTERS = {
     "vectors": "unite_bench.embedders.vectors:VectorsEmbedder",
     "command": "unite_bench.embedders.command:CommandEmbedder",
+    "st": "unite_bench.embedders.sentence_transformer:SentenceTransformerEmbedder",
+    "dual": "unite_bench.embedders.dual_encoder:DualEncoderEmbedder",
+    "api": "unite_bench.embedders.api:ApiEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",

@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class Unnormalised(Honest):
 class IgnoresInstruction(Honest):
     def embed(self, items: Sequence[Item], role: Role) -> Any:
         return super().embed([replace(item, instruction=None) for item in items], role)
+
+
+class IgnoresTheWording(Honest):
+    def embed(self, items: Sequence[Item], role: Role) -> Any:
+        return super().embed([replace(item, instruction=item.instruction and "instructed") for item in items], role)
 
 
 class BatchDependent(Honest):
@@ -104,6 +110,11 @@ class Mutates(Honest):
         rows = super().embed(items, role)
         items.reverse()  # type: ignore[attr-defined]
         return rows
+
+
+class MergesEqualItems(Honest):
+    def embed(self, items: Sequence[Item], role: Role) -> Any:
+        return super().embed(list({item.digest: item for item in items}.values()), role)
 
 
 class MutatesPixels(Honest):
@@ -165,6 +176,19 @@ class NotPicklable(Honest):
         self.activation = lambda x: x
 
 
+class LostWeights(Honest):
+    def weights(self) -> Sequence[Path]:
+        return [Path("model.safetensors")]
+
+
+class ForgetsItsArguments(Honest):
+    def __init__(self, scale: Any = None) -> None:
+        self.scale = scale
+
+    def __reduce__(self) -> Any:
+        return type(self), (object(),)
+
+
 class IgnoresExif(Honest):
     """Decodes by itself, and only weighs the left half, so that a turn of the picture shows."""
 
@@ -208,6 +232,8 @@ CAUGHT_BY: dict[type[Honest], str] = {
     Nondeterministic: "determinism",
     Mutates: "mutation",
     # more than the ten
+    IgnoresTheWording: "instruction",
+    MergesEqualItems: "dimension",
     MutatesPixels: "mutation",
     ReusesItsBuffer: "mutation",
     RoleDependent: "role",
@@ -217,6 +243,8 @@ CAUGHT_BY: dict[type[Honest], str] = {
     NoEmptyTexts: "empty-text",
     ShortTextsOnly: "long-text",
     NotPicklable: "spawn",
+    LostWeights: "fingerprint",
+    ForgetsItsArguments: "fingerprint",
     IgnoresExif: "image-exif",
     GuessesBrokenPictures: "corrupt-media",
     BlindToFrameOrder: "frame-order",

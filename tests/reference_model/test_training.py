@@ -143,6 +143,7 @@ def test_contrastive_loss_falls_on_a_batch_that_repeats(backbone: Backbone, bank
     features = compute_features(backbone.model, [bank], backbone.preprocessing)
     pairs = [Pair(Item((Text(f"picture {i}"),)), Item((bank.image(i),))) for i in range(4)]
     pairs.append(Pair(Item((Text("the clip"),), "Find it."), Item((bank.video(4),)), (pairs[0].target,), unmasked=True))
+    torch.manual_seed(0)  # the adapters start at random, and not every start halves the loss in thirty steps
     trained = add_lora(backbone.model, rank=8, alpha=8.0)
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
     losses = []

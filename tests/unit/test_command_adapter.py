@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from unite_bench import media
-from unite_bench.embedders.command import MOST_DEATHS, CommandEmbedder
+from unite_bench.embedders.command import CommandEmbedder
+from unite_bench.embedders.conversation import MOST_DEATHS
 from unite_bench.embedders.handed_over import handed_over
 from unite_bench.encode.run import Encoder
 from unite_bench.errors import ItemFailed, ModelError, ModelUnavailable, UsageError
@@ -57,7 +58,7 @@ def test_its_vectors_are_its_own_and_it_survives_pickling(command: Callable[...,
 
 
 def test_by_name_and_with_arguments(command: Callable[..., CommandEmbedder]) -> None:
-    line = shlex.join(command().command)
+    line = shlex.join(command().process.command)
     model = load_embedder(f"command:{line}", ["seconds=5"])
     assert isinstance(model, CommandEmbedder)
     assert (model.card.name, model.seconds) == ("hashed-words", 5.0)
@@ -88,7 +89,7 @@ def test_the_item_that_kills_it_is_found_and_the_rest_is_kept(
 
 def test_a_process_that_always_dies_is_given_up(command: Callable[..., CommandEmbedder], tmp_path: Path) -> None:
     model = command("import os; open('deaths', 'a').write('x'); os._exit(9)")
-    script = Path(model.command[1])
+    script = Path(model.process.command[1])
     script.write_text(script.read_text().replace("'deaths'", repr(str(tmp_path / "deaths"))))
     with pytest.raises(ModelUnavailable, match="ended with code 9"):
         Encoder(model, tmp_path / "store").encode(items(*"abcdefghijklmnopqrst"), "query", on_error="skip")
@@ -111,9 +112,11 @@ def test_what_it_refuses_is_an_error_of_the_item(command: Callable[..., CommandE
     ("line", "message"),
     [
         ("print('Loading weights'); sys.stdout.flush()", "wrote 'Loading weights', which is not the protocol"),
-        ("print('[1]'); sys.stdout.flush()", "which is not a JSON object"),
+        ("print('[1]'); sys.stdout.flush()", "which does not repeat the question's id 2"),
+        ("""print('{"id": 1}'); sys.stdout.flush()""", "does not repeat the question's id 2"),
+        ("""print('{"id": 2, "bytes": "4"}'); sys.stdout.flush()""", "answered bytes='4'"),
         (
-            """print('{"bytes": 4}' + chr(10) + 'abcd', end=''); sys.stdout.flush(); sys.exit()""",
+            """print('{"id": 2, "bytes": 4}' + chr(10) + 'abcd', end=''); sys.stdout.flush(); sys.exit()""",
             "holds no tensor 'vectors'",
         ),
     ],
@@ -123,14 +126,23 @@ def test_what_is_not_the_protocol_is_said(command: Callable[..., CommandEmbedder
         command(line).embed(items("a"), "query")
 
 
+def test_an_answer_is_never_taken_for_that_of_a_later_question(command: Callable[..., CommandEmbedder]) -> None:
+    model = command("if item['parts'][0]['text'] == 'x': print('thinking'); sys.stdout.flush()")
+    with pytest.raises(ModelUnavailable, match="wrote 'thinking'"):
+        model.embed(items("x"), "query")
+    rows = model.embed(items("a b c"), "query")
+    assert rows[0, 1:].sum() == 3, "not the answer for x, which was still to be read"
+
+
 def test_another_protocol_or_a_wrong_card_is_an_error(command: Callable[..., CommandEmbedder]) -> None:
     for old, new, message in (
         ('"protocol": 1, "card"', '"protocol": 2, "card"', "speaks protocol 2"),
         ('"dim": 65,', "", "its card is not right: KeyError: 'dim'"),
+        ('"role_matters"', '"role_mattters"', "unknown keys: role_mattters"),
         ('"modalities": ["text"]', '"modalities": "text"', "set of names"),
     ):
         model = command()
-        script = Path(model.command[1])
+        script = Path(model.process.command[1])
         script.write_text(script.read_text().replace(old, new))
         with pytest.raises(ModelError, match=message):
             model.card

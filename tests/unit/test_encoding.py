@@ -302,3 +302,15 @@ def test_batches_do_not_depend_on_the_order_of_items(order: list[int], budget: f
         assert len({kinds[n] for n in numbers}) == 1
         assert len(batch) <= MOST_ITEMS
         assert len(batch) == 1 or sum(costs[n] for n in numbers) <= budget
+
+
+def test_packages_of_another_site_are_installed_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unite_bench.encode.fingerprint import local_sources
+
+    site = tmp_path / "site-packages"
+    (site / "theirs").mkdir(parents=True)
+    (site / "theirs" / "__init__.py").write_text("import nothing")
+    (tmp_path / "mine.py").write_text("from . import beside\nimport theirs\nimport helper")
+    (tmp_path / "helper.py").write_text("")
+    monkeypatch.syspath_prepend(str(site))
+    assert {path.name for path in local_sources(tmp_path / "mine.py", "mine")} == {"mine.py", "helper.py"}

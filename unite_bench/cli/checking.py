@@ -21,15 +21,18 @@ def check(
         list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="name of a check; may be repeated")] = None,
+    fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a check on standard output")] = False,
 ) -> None:
     """Check that an embedder keeps its contract and does what its card says. Exit code 1 if a check fails."""
+    from unite_bench.embedders.fusion import FusedEmbedder
     from unite_bench.registry import load_embedder
     from unite_bench.testing.checks import run_checks
 
     embedder = load_embedder(model, model_arg or ())
+    embedder = FusedEmbedder(embedder) if fuse else embedder
     counts: Counter[str] = Counter()
     for name, verdict in run_checks(embedder, only or (), device, dtype.value):
         counts[verdict.status] += 1

@@ -134,7 +134,7 @@ def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:
     chosen = [task for suite in suites for task in tasks_of(load_suite(suite))] + [load_task(name) for name in tasks]
     if not chosen:
         raise UsageError("nothing to run: give --suite or --task; `unite-bench list` shows both")
-    return list({task.name: task for task in chosen}.values())
+    return [task for n, task in enumerate(chosen) if task not in chosen[:n]]
 
 
 def _summary(outcome: Outcome) -> dict[str, object]:

@@ -99,6 +99,8 @@ def _imports(path: Path, module: str) -> set[str]:
 @lru_cache(maxsize=4096)
 def _origin(name: str, folder: Path) -> Path | None:
     """The source file of a module, found without importing it: beside the importing file, or on the path."""
+    if not name.strip("."):
+        return None  # a relative import in a file that is in no package
     relative = Path(*name.split("."))
     for root in [folder, *map(Path, sys.path)]:
         for candidate in (root / relative.with_suffix(".py"), root / relative / "__init__.py"):
@@ -119,7 +121,8 @@ def _origin(name: str, folder: Path) -> Path | None:
 def _installed(path: Path) -> bool:
     """Whether a file belongs to the interpreter or to an installed package, rather than to the user."""
     roots = {Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(root in path.parents for root in roots)
+    elsewhere = {"site-packages", "dist-packages"}  # of the user, or of the interpreter below a virtual environment
+    return any(root in path.parents for root in roots) or not elsewhere.isdisjoint(path.parts)
 
 
 def _sources(paths: tuple[Path, ...]) -> str:

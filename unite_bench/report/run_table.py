@@ -13,7 +13,7 @@ HEAD = ("task", "kind", "form", "measure", "score", "95 % interval", "chance", "
 def run_table(outcomes: Sequence[Outcome]) -> str:
     """Plain text, one line a task; tasks without a result say why."""
     rows = [HEAD, *(_row(outcome) for outcome in outcomes)]
-    widths = [max(len(row[i]) for row in rows if len(row) == len(HEAD)) for i in range(len(HEAD))]
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(HEAD))]
     lines = []
     for row in rows:
         cells = [

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import CheckFailed
 from unite_bench.items import RGB, File, Image, Item, Text
 from unite_bench.testing import material, spawned
@@ -86,13 +90,13 @@ def mutation(subject: Subject) -> Verdict:
         given = subject.shown(items)
         before, told = list(given), [repr(item) for item in given]
         first = subject.called(given)
+        kept = first.clone() if hasattr(first, "clone") else copy.deepcopy(first)
         if len(before) != len(given) or any(a is not b for a, b in zip(before, given, strict=False)):
             raise CheckFailed(f"{modality}: embed changed the list of items that it was given")
         if told != [repr(item) for item in given]:
             raise CheckFailed(f"{modality}: embed changed an item that it was given")
-        kept = first[:].copy() if isinstance(first, np.ndarray) else first.clone()
         subject.raw(items[::-1])
-        if not bool(((kept == first) | (kept != kept)).all()):  # NaN is another check's business
+        if not _equal(kept, first):
             raise CheckFailed(f"{modality}: a later call changed the vectors that an earlier one returned")
     if "image" in subject.card.modalities:
         shared = _Shared()
@@ -115,6 +119,14 @@ def spawn(subject: Subject) -> Verdict:
     return passed(f"{len(subject.pickled):,} bytes pickled; greatest cosine change in another process {change:.1e}")
 
 
+def kept(subject: Subject) -> Verdict:
+    """Vectors can be stored: source and weight files are found, and the fingerprint is the same for a copy."""
+    digest = fingerprint(subject.embedder, subject.dtype)
+    if not isinstance(subject.pickled, str) and fingerprint(pickle.loads(subject.pickled), subject.dtype) != digest:
+        raise CheckFailed("a copy of the embedder has another fingerprint, so its vectors would never be found again")
+    return passed(f"fingerprint {digest[:12]}, {len(subject.embedder.weights())} weight files")
+
+
 class _Shared:
     """A picture that hands out one and the same array."""
 
@@ -126,6 +138,13 @@ class _Shared:
 
     def picture(self) -> RGB:
         return self.pixels
+
+
+def _equal(one: Any, two: Any) -> bool:
+    """Whether two outputs of a model are equal; NaN is another check's business."""
+    if not hasattr(one, "shape"):
+        return bool(one == two)
+    return bool(((one == two) | (one != one)).all())
 
 
 def _longer(item: Item) -> Item:

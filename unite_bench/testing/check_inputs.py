@@ -109,28 +109,33 @@ def corrupt_media(subject: Subject) -> Verdict:
     assert isinstance(whole.medium, Blob)
     (clip,) = subject.shown([Item((material.clip(0),))])[0].parts
     assert isinstance(clip, Video)
-    broken: list[Part] = [
-        Image(Blob(whole.medium.data[: len(whole.medium.data) // 2], "truncated.png")),
-        Image(Blob(b"<html>not found</html>", "no-picture.jpg")),
-        replace(clip, medium=Blob(b"<html>not found</html>", "no-clip.mp4")),
-    ]
+    broken: dict[str, Part] = {
+        "a truncated picture": Image(Blob(whole.medium.data[: len(whole.medium.data) // 2], "truncated.png")),
+        "a page named .jpg": Image(Blob(b"<html>not found</html>", "no-picture.jpg")),
+        "a page named .mp4": replace(clip, medium=Blob(b"<html>not found</html>", "no-clip.mp4")),
+    }
     refused = []
-    for part in broken:
+    for name, part in broken.items():
         item = _with(subject, part)
         if item is None:
             continue
         good = subject.items()[item.modality][:2]
         before = subject.vectors(good)
-        try:
-            subject.vectors([*good, item])
-        except UniteBenchError:
-            refused.append(part.medium.name)  # type: ignore[union-attr]
-        else:
-            raise CheckFailed(f"{part.medium.name}: cannot be decoded, but got a vector")  # type: ignore[union-attr]
+        if _gets_a_vector(subject, [*good, item]):
+            raise CheckFailed(f"{name} cannot be decoded, but got a vector")
+        refused.append(name)
         change = float(subject.change(before, subject.vectors(good)).max())
         if change > subject.same:
-            raise CheckFailed(f"after a broken medium, good items get other vectors (cosine change {change:.1e})")
+            raise CheckFailed(f"after {name}, good items get other vectors (cosine change {change:.1e})")
     return passed(f"refused: {', '.join(refused)}") if refused else not_applicable("no pictures or clips are declared")
+
+
+def _gets_a_vector(subject: Subject, items: list[Item]) -> bool:
+    try:
+        subject.vectors(items)
+    except UniteBenchError:
+        return False
+    return True
 
 
 def _embedded(subject: Subject, part: Part) -> Verdict:

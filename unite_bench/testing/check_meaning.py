@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.errors import CheckFailed, ModelError
 from unite_bench.items import Item, Video
@@ -18,13 +20,10 @@ def fused(subject: Subject) -> Verdict:
     """The vector of a fused item differs from those of its parts, and changes with every one of them."""
     smallest = (2.0, "")
     for name in sorted(name for name in subject.card.modalities if "+" in name):
-        kinds = name.split("+")
         whole, other = material.items(name)[:2]
+        pairs = list(zip(whole.parts, other.parts, strict=True))
         compared = {
-            f"another {kind}": Item(
-                tuple(o if o.kind == kind else p for p, o in zip(whole.parts, other.parts, strict=True))
-            )
-            for kind in kinds
+            f"another {kind}": Item(tuple(o if o.kind == kind else p for p, o in pairs)) for kind in name.split("+")
         }
         compared |= {f"its {p.kind} alone": Item((p,)) for p in whole.parts if p.kind in subject.card.modalities}
         vector = subject.vectors([whole])
@@ -33,24 +32,23 @@ def fused(subject: Subject) -> Verdict:
             if change <= subject.same:
                 raise CheckFailed(f"{name}: its vector is that of {what} (cosine change {change:.1e})")
             smallest = min(smallest, (change, f"{name} and {what}"))
-    return (
-        passed(f"smallest change {smallest[0]:.2g} ({smallest[1]})")
-        if smallest[1]
-        else not_applicable("no fused modality is declared")
-    )
+    if not smallest[1]:
+        return not_applicable("no fused modality is declared")
+    return passed(f"smallest change {smallest[0]:.2g} ({smallest[1]})")
 
 
 def instruction(subject: Subject) -> Verdict:
-    """An instruction changes the vector in some modality if the card says that it can, else in none."""
-    greatest = (0.0, "")
+    """Two wordings give two vectors in some modality if the card says that an instruction can change it; if it denies
+    that, an instruction changes nothing at all.
+    """
+    matters, greatest = subject.card.instruction_matters, (0.0, "")
     for name in sorted(subject.card.modalities):
-        plain, *wordings = (
-            subject.vectors(material.items(name, wording)) for wording in (None, *material.INSTRUCTIONS)
-        )
-        for rows in wordings:
-            greatest = max(greatest, (float(subject.change(plain, rows).max()), name))
-        greatest = max(greatest, (float(subject.change(*wordings).max()), name))
-    return _as_declared(subject, "instruction", subject.card.instruction_matters, *greatest)
+        one, two = (subject.vectors(material.items(name, wording)) for wording in material.INSTRUCTIONS)
+        changes = subject.change(one, two)
+        if not matters:
+            changes = np.maximum(changes, subject.change(subject.vectors(material.items(name)), one))
+        greatest = max(greatest, (float(changes.max()), name))
+    return _as_declared(subject, "instruction", matters, *greatest)
 
 
 def role(subject: Subject) -> Verdict:

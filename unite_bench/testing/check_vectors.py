@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.errors import CheckFailed
@@ -17,14 +16,14 @@ UNIT = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}  # how far from 1 a 
 
 
 def dimension(subject: Subject) -> Verdict:
-    """One row an item, of the card's dimension, for one item and for several, in every declared modality."""
+    """One row an item, of the card's dimension, for one item, several and equal ones, in every declared modality."""
     dim = subject.card.dim
     for modality, items in subject.items().items():
-        for count in (1, len(items)):
-            shape = getattr(subject.raw(items[:count]), "shape", None)
-            if shape is None or tuple(shape) != (count, dim):
+        for given in (items[:1], items, [*items, items[0]]):
+            shape = getattr(subject.raw(given), "shape", None)
+            if shape is None or tuple(shape) != (len(given), dim):
                 found = "no shape" if shape is None else f"shape {tuple(shape)}"
-                raise CheckFailed(f"{modality}: {found} for {count} items, the card says dim={dim}")
+                raise CheckFailed(f"{modality}: {found} for {len(given)} items, the card says dim={dim}")
     return passed(f"(n, {dim}) in {len(subject.card.modalities)} modalities")
 
 
@@ -85,7 +84,10 @@ def collapse(subject: Subject) -> Verdict:
     return passed(f"greatest change between items at least {narrowest[0]:.2g} ({narrowest[1]})")
 
 
-def _rows(output: Any) -> npt.NDArray[np.float32] | Rows:
-    """The output as float32 whatever its shape says; a shape of its own is another check's business."""
-    count, dim = output.shape
+def _rows(output: Any) -> Rows:
+    """The output as float32, whatever its size: that is another check's business. Raises CheckFailed if it has no rows."""
+    shape: tuple[int, ...] = getattr(output, "shape", ())
+    if len(shape) != 2:
+        raise CheckFailed(f"embed returned {type(output).__name__} of shape {tuple(shape)}, not an array of rows")
+    count, dim = shape
     return as_vectors(output, count, dim, "the model")

@@ -35,6 +35,7 @@ CHECKS: Mapping[str, Check] = {
     "stale-cache": check_calls.stale_cache,
     "mutation": check_calls.mutation,
     "spawn": check_calls.spawn,
+    "fingerprint": check_calls.kept,
     "fused": check_meaning.fused,
     "instruction": check_meaning.instruction,
     "role": check_meaning.role,
