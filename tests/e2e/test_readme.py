@@ -44,7 +44,7 @@ def test_both_walks_end_in_one_table(tmp_path: Path, pictures: Path) -> None:
 
 def test_the_results_in_the_readme_are_what_the_tool_prints(tmp_path: Path) -> None:
     shown = README.read_text().split("<!-- results -->\n")[1].split("<!-- /results -->")[0]
-    assert shown.strip() == unite_bench(tmp_path, "leaderboard", "--committed").strip()
+    assert shown.strip() == unite_bench(tmp_path, "leaderboard", "--committed", "--transpose").strip()
 
 
 def test_help_and_wrong_use(tmp_path: Path) -> None:
