@@ -114,7 +114,7 @@ def settle(model: Any, named: Sequence[Named], preprocessing: Preprocessing) -> 
     """Put words and visual features on one footing, between naming and language.
 
     Naming pushes every word away from what pictures show, so that all words come to share two large directions (96 % of
-    their energy, measured) in which nothing is told, and features grow to 25 times the length of words. A language model
+    their energy, measured) in which nothing is told, and features grow to 26 times the length of words. A language model
     that starts from there learns several times more slowly. The words' mean changes no probability, the direction of their
     greatest variance tells named words from the others alone: both are taken off, and both sides get a mean length of 1.
     """
