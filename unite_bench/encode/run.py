@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench import media
-from unite_bench.embedders.base import Embedder
+from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.embedders.contract import as_vectors, faults
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.encode.plan import plan
@@ -65,13 +65,14 @@ class Encoder:
         Raises ItemFailed at the first item that cannot be encoded, unless `on_error` is "skip". Whatever was encoded
         before an error, an interrupt or a kill is in the store.
         """
+        card = self.embedder.card
         failed: dict[str, str] = dict(broken or {})
         keys: list[str | None] = []
         shown: dict[str, Item] = {}
         names: dict[str, str] = {}
         for item in items:
             try:
-                key, bare = self._key(item, role) if item.parts else (None, item)
+                key, bare = _key(item, role, card) if item.parts else (None, item)
             except MediaError as error:
                 if on_error == "fail":
                     raise ItemFailed(item.id, str(error)) from error
@@ -84,23 +85,11 @@ class Encoder:
         lost = self._fill(shown, names, role, on_error, progress)
         failed.update({i.id: lost[k] for i, k in zip(items, keys, strict=True) if k in lost})
         found = [n for n, key in enumerate(keys) if key is not None and key in self.store]
-        vectors = np.full((len(items), self.embedder.card.dim), np.nan, dtype=np.float32)
+        vectors = np.full((len(items), card.dim), np.nan, dtype=np.float32)
         if found:
-            vectors[found] = self.store.matrix([keys[n] or "" for n in found], self.embedder.card.dim)
+            vectors[found] = self.store.matrix([keys[n] or "" for n in found], card.dim)
         reused = len({k for k in keys if k is not None}) - len(shown)
         return Encoded(vectors, failed, computed=len(shown) - len(lost), reused=reused)
-
-    def _key(self, item: Item, role: Role) -> tuple[str, Item]:
-        """The key of an item's vector, and the item with everything taken off that is not in the key."""
-        card = self.embedder.card
-        bare = within_limits(item, card.max_frames).bare(keep_instruction=card.instruction_matters)
-        decoder = media.decoder() if any(isinstance(part, Video) for part in bare.parts) else ""
-        shown_role = role if card.role_matters else ""
-        instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
-        if not card.id_matters:
-            return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
-        key = content_digest("vector by id", item.id, bare.digest, shown_role, instruction, decoder)
-        return key, replace(bare, id=item.id)
 
     def _fill(
         self,
@@ -157,6 +146,18 @@ class Encoder:
         good = [n for n in range(len(keys)) if n not in bad]
         if good:
             self.store.put([keys[n] for n in good], [vectors[n : n + 1] for n in good])
+
+
+def _key(item: Item, role: Role, card: EmbedderCard) -> tuple[str, Item]:
+    """The key of an item's vector, and the item with everything taken off that is not in the key."""
+    bare = within_limits(item, card.max_frames).bare(keep_instruction=card.instruction_matters)
+    decoder = media.decoder() if any(isinstance(part, Video) for part in bare.parts) else ""
+    shown_role = role if card.role_matters else ""
+    instruction = "no instruction" if bare.instruction is None else f"instruction {bare.instruction}"
+    if not card.id_matters:
+        return content_digest("vector", bare.digest, shown_role, instruction, decoder), bare
+    key = content_digest("vector by id", item.id, bare.digest, shown_role, instruction, decoder)
+    return key, replace(bare, id=item.id)
 
 
 def set_up(embedder: Embedder, device: str, dtype: str) -> None:
