@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Pillow
 from tiny_model import TINY, Noise
 
-from reference_model.backbone import load_tokenizer
+from reference_model.backbone import Backbone, load_tokenizer
 from reference_model.preprocess import Grid
 from reference_model.train import lessons, naming, real_pairs, scene_pairs
+from reference_model.train.batches import patches_of
 from reference_model.train.pairs import draw_batch, modality_bits, pick_kinds
 from reference_model.train.real import Real, load_real
 from reference_model.train.world import Sizes, World, build_world
 from unite_bench.errors import DataError, UsageError
 from unite_bench.items import Text
+from unite_bench.sources.scenes.entailment import entails
 from unite_bench.sources.scenes.world import HELD_OUT_PAIRS, TRAIN_SEEDS, Scene
 
 SEED = TRAIN_SEEDS.start + 5
@@ -112,6 +115,42 @@ def test_scene_pairs_have_right_targets_and_wrong_negatives(world: World) -> Non
             assert pair.unmasked == (kind.name == "scene form")
             if pair.unmasked:
                 assert modality_bits(pair.target) not in {modality_bits(item) for item in pair.negatives}
+
+
+def test_hard_negatives_are_false_and_easy_pairs_have_none(world: World) -> None:
+    """What is said of a scene one edit away, and what shows it, is kept only where the checker finds it false."""
+    rng = np.random.default_rng(3)
+    scenes = {world.images.image(at).digest: scene for at, scene in enumerate(world.image_scenes)}
+    scenes |= {world.clips.video(at).digest: scene for at, scene in enumerate(world.clip_scenes)}
+    found = 0
+    for kind in scene_pairs.adaptation_kinds(world, hard=True):
+        for pair in (kind.draw(rng) for _ in range(40)):
+            (query,), (target,) = pair.query.parts, pair.target.parts
+            for (other,) in (item.parts for item in pair.negatives):
+                text, medium = (other, query) if isinstance(other, Text) else (query, other)
+                if isinstance(text, Text) and medium.digest in scenes:
+                    assert not entails(scenes[medium.digest], text.text), kind.name
+                    found += 1
+            if isinstance(query, Text) and target.digest in scenes:
+                assert entails(scenes[target.digest], query.text), kind.name
+    assert found > 100
+    assert not any(kind.draw(rng).negatives for kind in scene_pairs.adaptation_kinds(world) for _ in range(20))
+
+
+def test_settling_leaves_what_tells_words_apart(world: World, tiny: Path) -> None:
+    backbone = Backbone.load(tiny)
+    words = backbone.model.get_input_embeddings().weight
+    with torch.no_grad():
+        kept = words.clone() - words.mean(dim=0)
+        words += 5.0  # what all words share
+        words[::2, 0] += 9.0  # and what half of them share
+    naming.settle(backbone.model, [naming.named_still(world, np.random.default_rng(4))], backbone.preprocessing)
+    assert words.mean(dim=0).norm() < 1e-4
+    assert words.norm(dim=1).mean().item() == pytest.approx(1.0, abs=1e-4)
+    before, after = (torch.nn.functional.normalize(each[:, 1:], dim=1) for each in (kept, words))
+    assert (before * after).sum(dim=1).mean() > 0.99
+    patches, grids = patches_of([(world.images, 0)], backbone.preprocessing)
+    assert 0.3 < backbone.visual(patches, grids).norm(dim=1).mean() < 3.0
 
 
 def test_a_form_is_answered_in_the_form_that_is_asked_for(world: World) -> None:

@@ -126,6 +126,8 @@ def test_data_are_fetched_when_asked_and_verified(tmp_path: Path, hub: str) -> N
     assert f"toy/rows  {SHA[:12]}" in said and "licence: cc0-1.0" in said
     assert f"{tmp_path}/data/hub/toy--rows/{SHA}" in unite_bench(tmp_path, hub, "data", "path", "toy.yaml")
     assert "1 datasets are as they were downloaded" in unite_bench(tmp_path, hub, "data", "verify", "toy.yaml")
+    (tmp_path / "suite.yaml").write_text("name: mine\ntasks: [toy.yaml]\n")
+    assert "1 datasets are as they were downloaded" in unite_bench(tmp_path, hub, "data", "verify", "suite.yaml")
     count = len(Hub.sent)
     assert "Everything these need" in unite_bench(tmp_path, hub, "data", "get", "toy.yaml")
     unite_bench(tmp_path, hub, "run", "--model", "constant", "--task", "toy.yaml")

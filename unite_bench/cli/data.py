@@ -84,11 +84,9 @@ def data_fresh(
 def _datasets(names: list[str]) -> list[Dataset]:
     """The hub datasets of these suites and tasks, each once."""
     from unite_bench.sources.hub_store import datasets_of
-    from unite_bench.spec.catalogue import load_suite, load_task, suite_files, tasks_of
+    from unite_bench.spec.catalogue import tasks_named
     from unite_bench.spec.source_kinds import HUB_SOURCES
 
-    tasks = [
-        task for name in names for task in (tasks_of(load_suite(name)) if name in suite_files() else [load_task(name)])
-    ]
+    tasks = [task for name in names for task in tasks_named(name)]
     sources = dict.fromkeys(source for task in tasks for source in task.sources if isinstance(source, HUB_SOURCES))
     return list(dict.fromkeys(dataset for source in sources for dataset in datasets_of(source)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from unite_bench.errors import UsageError
 from unite_bench.spec.model import PlannedTask, Suite, Task
 from unite_bench.spec.reader import read_entry, read_suite, read_task
+from unite_bench.spec.yaml_reader import read
 
 
 def tasks_root() -> Path:
@@ -74,6 +75,14 @@ def load_suite(name: str) -> Suite:
 def tasks_of(suite: Suite) -> list[Task]:
     """All complete tasks of a suite and of the suites it names, each once, in order. Raises UsageError on a cycle."""
     return [entry for entry in entries_of(suite) if isinstance(entry, Task)]
+
+
+def tasks_named(name: str) -> list[Task]:
+    """The tasks of a suite, or one task, by name or file; a file that has no `queries` is a suite's."""
+    is_file = name.endswith((".yaml", ".yml"))
+    if name in suite_files() or (is_file and "queries" not in read(Path(name)).data):
+        return tasks_of(load_suite(name))
+    return [load_task(name)]
 
 
 def entries_of(suite: Suite) -> list[Task | PlannedTask]:
