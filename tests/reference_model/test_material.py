@@ -147,6 +147,7 @@ def test_settling_leaves_what_tells_words_apart(world: World, tiny: Path) -> Non
     naming.settle(backbone.model, [naming.named_still(world, np.random.default_rng(4))], backbone.preprocessing)
     assert words.mean(dim=0).norm() < 1e-4
     assert words.norm(dim=1).mean().item() == pytest.approx(1.0, abs=1e-4)
+    assert words[:, 0].std() < words[:, 1:].std() / 2, "the direction that half of them shared is gone"
     before, after = (torch.nn.functional.normalize(each[:, 1:], dim=1) for each in (kept, words))
     assert (before * after).sum(dim=1).mean() > 0.99
     patches, grids = patches_of([(world.images, 0)], backbone.preprocessing)
