@@ -14,14 +14,12 @@ import shutil
 from pathlib import Path
 
 from unite_bench import results
+from unite_bench.report.board import Wanted, boards
 from unite_bench.report.formats import markdown
-from unite_bench.report.leaderboard import by_group
 from unite_bench.results import committed_root
-from unite_bench.spec.catalogue import load_suite, tasks_of
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-SUITES = ("embedded-sanity", "embedded-scenes")
 
 
 def copy(source: Path) -> int:
@@ -43,9 +41,8 @@ def copy(source: Path) -> int:
 
 def tables() -> str:
     """What stands in the README: one table a suite, from the committed results."""
-    found = list(results.read_all([committed_root()]))
-    suites = [load_suite(name) for name in SUITES]
-    return "\n\n".join(markdown(by_group(s, tasks_of(s), found).transposed()) for s in suites)
+    tables = boards(Wanted(committed=True))
+    return "\n\n".join(markdown(table.transposed()) for table, _ in tables)
 
 
 def main() -> None:

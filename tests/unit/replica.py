@@ -20,7 +20,12 @@ def png(colour: str, size: int = 40) -> bytes:
     return buffer.getvalue()
 
 
-def write_dataset(folder: Path, splits: Mapping[tuple[str, str], Rows], images: Sequence[str] = ("image",)) -> None:
+def write_dataset(
+    folder: Path,
+    splits: Mapping[tuple[str, str], Rows],
+    images: Sequence[str] = ("image",),
+    videos: Sequence[str] = (),
+) -> None:
     """One Parquet file per (config, split) and a card that names the configs."""
     import datasets
 
@@ -30,16 +35,17 @@ def write_dataset(folder: Path, splits: Mapping[tuple[str, str], Rows], images: 
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = {name: [row.get(name) for row in rows] for name in rows[0]}
         made = datasets.Dataset.from_dict(columns)
-        for name in images:
-            if name in made.column_names:
-                made = made.cast_column(name, datasets.Image(decode=False)).cast_column(name, datasets.Image())
+        for kind, names in ((datasets.Image, images), (datasets.Video, videos)):
+            for name in names:
+                if name in made.column_names and isinstance(columns[name][0], dict):  # else it holds names
+                    made = made.cast_column(name, kind(decode=False)).cast_column(name, kind())
         made.to_parquet(path)
         configs.setdefault(config, []).append({"split": split, "path": f"{config}/{split}-*.parquet"})
     listed = [{"config_name": name, "data_files": files} for name, files in configs.items()]
     (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(listed)}\n---\n", encoding="utf-8")
 
 
-def finish(folder: Path, unpacked: Sequence[str] = ()) -> None:
+def finish(folder: Path, unpacked: Sequence[str] = (), whole: bool = True) -> None:
     """The list of files that a download writes last; the folder is named after the revision."""
     from unite_bench.sources.hub_store import sha256
 
@@ -48,7 +54,7 @@ def finish(folder: Path, unpacked: Sequence[str] = ()) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
     }
-    content = {"revision": folder.name, "unpacked": list(unpacked), "files": files}
+    content = {"revision": folder.name, "whole": whole, "unpacked": list(unpacked), "files": files}
     (folder.parent / f"{folder.name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 

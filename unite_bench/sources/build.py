@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unite_bench.errors import DataError
 from unite_bench.items import Item, Role, content_digest, modality
 from unite_bench.ragged import Ragged
+from unite_bench.sources.captions import Pairs, check_captions, paired
 from unite_bench.sources.opening import open_side
 from unite_bench.sources.relevance import (
     check_positives_in_pool,
@@ -86,19 +87,27 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
     _raise_if(findings)
     findings = list(missing_cells(task, query_table, corpora))
     _raise_if(findings)
+    pairs = None
+    if task.captions is not None and task.qrels == "by-row":
+        pairs = paired(task, query_table, corpora[0][1])
+        query_table, corpora = pairs.queries, [(corpora[0][0], pairs.candidates)]
 
     broken: dict[tuple[Role, str], str] = {}
+    by_name = task.duplicates == "by-name"
     queries = items_of(task, task.queries, query_table, "query", broken)
     _unique([q.id for q in queries], query_table, findings)
     rows: list[Item] = []
     for side, table in corpora:
         part = items_of(task, side, table, "candidate", broken)
-        _unique([c.id for c in part], table, findings, already={c.id for c in rows})
+        if not by_name:
+            _unique([c.id for c in part], table, findings, already={c.id for c in rows})
         rows += part
     findings += [] if skip_broken else broken.values()
     _raise_if(findings)
 
-    judged = judgements_of(task, queries, query_table, rows, findings)
+    judged = pairs.judgements(queries, rows) if pairs else judgements_of(task, queries, query_table, rows, findings)
+    if task.captions is not None and pairs is None:
+        check_captions(task, judged, findings)
     merged, position = _merge(rows, task.duplicates == "merge")
     qrels = qrels_of(queries, query_table, judged, position, findings)
     pools = pools_of(task, query_table, position, findings)
@@ -117,7 +126,7 @@ def build(task: Task, skip_broken: bool = False) -> TaskData:
         target_modality=_target(task, query_table),
         quartets=tuple(str(row[task.quartets.column]) for row in query_table.rows) if task.quartets else None,
         slices={name: tuple(str(row.get(name)) for row in query_table.rows) for name in task.slices},
-        clusters=tuple(str(row[task.clusters]) for row in query_table.rows) if task.clusters else None,
+        clusters=_clusters(task, query_table, pairs),
         duplicates=len(rows) - len(merged),
         broken=broken,
         digest=_digest(task, query_table, queries, merged, qrels, pools),
@@ -151,7 +160,8 @@ def _unique(ids: Sequence[str], table: Table, findings: list[str], already: Iter
 
 
 def _merge(rows: Sequence[Item], merge: bool) -> tuple[list[Item], dict[str, int]]:
-    """Candidates with equal content become one (the first); `position` says where every id went."""
+    """Candidates with equal content become one (the first); `position` says where every id went. Without `merge`, only
+    those of equal id do."""
     kept: list[Item] = []
     by_content: dict[str, int] = {}
     position: dict[str, int] = {}
@@ -175,6 +185,13 @@ def _excluded(
         by_content.setdefault(candidate.content, []).append(at)
     twins = [set(by_content.get(q.content, [])) - set(qrels[i].tolist()) for i, q in enumerate(queries)]
     return Ragged.of([sorted(t if pools is None else t & set(pools[i].tolist())) for i, t in enumerate(twins)])
+
+
+def _clusters(task: Task, table: Table, pairs: Pairs | None) -> tuple[str, ...] | None:
+    """The column that the task names; without one, captions that ask for the same medium, or are asked for by it."""
+    if task.clusters is not None:
+        return tuple(str(row[task.clusters]) for row in table.rows)
+    return pairs.clusters if pairs is not None and len(set(pairs.clusters)) < len(pairs.clusters) else None
 
 
 def _target(task: Task, table: Table) -> tuple[str, ...] | None:

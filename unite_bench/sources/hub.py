@@ -6,6 +6,7 @@ decodes nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,32 +23,44 @@ ID_COLUMNS = ("id", "_id", "query-id", "corpus-id")
 
 
 def open_rows(source: HubSource) -> Table:
-    """The rows of one split."""
-    return _split(Dataset(source.dataset, source.revision), source.config, source.split)
+    """The rows of one split, or the first of them."""
+    table = _split(Dataset(source.dataset, source.revision), source.config, source.split)
+    return table if source.first is None else replace(table, rows=table.rows[: source.first])
 
 
 def open_beir(source: HubBeirSource, side: str) -> Table:
-    """The corpus, or those queries that are judged; ids stand in `id`, whatever the dataset calls them."""
+    """The corpus, or those queries that are judged; ids stand in `id`, whatever the dataset calls them.
+
+    Queries get a column `judged`: all that they have judgements for, of whatever grade.
+    """
     dataset = Dataset(source.dataset, source.revision)
     if side == "candidates":
         return _with_id(_beir_split(dataset, source, source.corpus, ("corpus",)))
     table = _with_id(_beir_split(dataset, source, source.queries, ("query", "queries")))
-    judged = beir_judgements(source)
-    return Table(table.name, table.columns, [row for row in table.rows if row["id"] in judged])
+    judged = _judged(source)
+    graded = {query for query, grades in judged.items() if any(grade > 0 for grade in grades.values())}
+    rows = [{**row, "judged": list(judged[row["id"]])} for row in table.rows if row["id"] in graded]
+    return Table(table.name, tuple(dict.fromkeys((*table.columns, "judged"))), rows)
 
 
 def beir_judgements(source: HubBeirSource) -> Judgements:
     """Grades above 0 by query and candidate."""
-    dataset = Dataset(source.dataset, source.revision)
-    table = _beir_split(dataset, source, source.qrels, ("default", "qrels"))
+    judged = {
+        query: {candidate: grade for candidate, grade in grades.items() if grade > 0}
+        for query, grades in _judged(source).items()
+    }
+    return {query: grades for query, grades in judged.items() if grades}
+
+
+def _judged(source: HubBeirSource) -> Judgements:
+    """Every grade by query and candidate."""
+    table = _beir_split(Dataset(source.dataset, source.revision), source, source.qrels, ("default", "qrels"))
     missing = [name for name in ("query-id", "corpus-id", "score") if name not in table.columns]
     if missing:
         raise DataError(f"{table.name}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
     judged: Judgements = {}
     for row in table.rows:
-        grade = read_grade(row["score"])
-        if grade > 0:
-            judged.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = grade
+        judged.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = read_grade(row["score"])
     return judged
 
 

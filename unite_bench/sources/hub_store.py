@@ -1,8 +1,8 @@
 """Where datasets of the hub lie on this machine, and whether they are whole. Nothing here reaches the network.
 
 `$UNITE_BENCH_DATA/hub/OWNER--NAME/REVISION/` holds the files of one revision; `REVISION.json` beside it is written last and
-lists them with size and SHA-256: without it the revision counts as not there. `unpinned` names the revision that the
-first download of an unpinned dataset found, so that later runs read the same one.
+lists them with size and SHA-256: without it the revision counts as not there. `unpinned` is the lock of an unpinned dataset:
+it names the revision that the first download found, which is read from then on, and which records name.
 """
 
 from __future__ import annotations
@@ -10,22 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unite_bench.errors import DataError
-from unite_bench.spec.source_kinds import UNPINNED, Archive, HubBeirSource, HubSource, MmebSource
+from unite_bench.spec.source_kinds import (
+    HUB_SOURCES,
+    UNPINNED,
+    AnySource,
+    Archive,
+    HubBeirSource,
+    HubSource,
+    MmebSource,
+)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset at a revision, and the archives in it that hold media."""
+    """A dataset at a revision, and the archives in it that hold media; those alone if it is not needed `whole`."""
 
     name: str
     revision: str
     archives: tuple[str, ...] = ()
+    whole: bool = True
 
     def __str__(self) -> str:
         return f"{self.name} at {self.revision[:12]}"
@@ -44,7 +53,11 @@ def datasets_of(source: HubSource | HubBeirSource | MmebSource) -> list[Dataset]
         return [Dataset(source.dataset, source.revision)]
     if archive.dataset is None:
         return [Dataset(source.dataset, source.revision, (archive.file,))]
-    return [Dataset(source.dataset, source.revision), Dataset(archive.dataset, archive.revision, (archive.file,))]
+    return [Dataset(source.dataset, source.revision), _media(archive.dataset, archive)]
+
+
+def _media(name: str, archive: Archive) -> Dataset:
+    return Dataset(name, archive.revision, (archive.file,), whole=False)
 
 
 def home(dataset: Dataset) -> Path:
@@ -67,7 +80,8 @@ def manifest(dataset: Dataset) -> dict[str, Any] | None:
     if revision is None or not path.exists():
         return None
     found = dict(json.loads(path.read_text(encoding="utf-8")))
-    return found if set(dataset.archives) <= set(found["unpacked"]) else None
+    enough = set(dataset.archives) <= set(found["unpacked"]) and (found["whole"] or not dataset.whole)
+    return found if enough else None
 
 
 def snapshot(dataset: Dataset) -> Path:
@@ -82,6 +96,12 @@ def snapshot(dataset: Dataset) -> Path:
 def unpacked(dataset: Dataset, archive: Archive) -> Path:
     """The folder that paths within an archive start from."""
     return snapshot(dataset) / ".unpacked" / archive.file / archive.root
+
+
+def revisions_read(sources: Iterable[AnySource]) -> dict[str, str]:
+    """The revision of each dataset that sources of the hub read, by name."""
+    datasets = [dataset for source in sources if isinstance(source, HUB_SOURCES) for dataset in datasets_of(source)]
+    return {dataset.name: str(resolved(dataset)) for dataset in sorted(datasets, key=str)}
 
 
 def changed_files(dataset: Dataset) -> Iterator[str]:

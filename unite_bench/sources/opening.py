@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from unite_bench.errors import DataError
@@ -10,6 +10,7 @@ from unite_bench.sources.files import open_table as open_file
 from unite_bench.sources.hub import beir_judgements, open_beir, open_rows
 from unite_bench.sources.hub_store import Dataset, datasets_of, manifest, unpacked
 from unite_bench.sources.judgements import Judgements, read_qrels
+from unite_bench.sources.layouts import read_rows
 from unite_bench.sources.mmeb import open_mmeb
 from unite_bench.sources.tables import Table
 from unite_bench.spec.model import Side, Task
@@ -30,7 +31,7 @@ def open_side(task: Task, side: Side, name: SideName) -> Table:
     """The table that one side of a task reads."""
     source = task.source_of(side)
     if isinstance(source, FilesSource):
-        return open_file(task.folder / source.path)
+        return read_rows(source.rows, open_file(task.folder / source.path), name)
     if isinstance(source, BeirSource):
         return _beir(task.folder / source.path, name, source.split)
     if isinstance(source, ScenesSource):
@@ -38,8 +39,34 @@ def open_side(task: Task, side: Side, name: SideName) -> Table:
 
         return table(source.table, seed=source.seed, part=source.part, count=source.count)
     if isinstance(source, MmebSource):
-        return open_mmeb(source, name)
-    return open_beir(source, name) if isinstance(source, HubBeirSource) else open_rows(source)
+        return _within(side, open_mmeb(source, name))
+    if isinstance(source, HubBeirSource):
+        return _within(side, open_beir(source, name))
+    read = read_rows(source.rows, open_rows(source), name)
+    stems = source.archive is not None and source.archive.names == "stem"
+    return _within(side, _stems(side, read) if stems else read)
+
+
+def _stems(side: Side, table: Table) -> Table:
+    """The cells of media columns cut down to the last part of their path, without its suffix."""
+    rows = [
+        {
+            **row,
+            **{name: PurePosixPath(str(row[name])).stem for name in side.media_columns if row.get(name) is not None},
+        }
+        for row in table.rows
+    ]
+    return Table(table.name, table.columns, rows, table.lines)
+
+
+def _within(side: Side, table: Table) -> Table:
+    """The table of a dataset that somebody else made: raises DataError if a path in it leads out of the dataset."""
+    for number, row in enumerate(table.rows):
+        for name in side.media_columns:
+            cell = row.get(name)
+            if isinstance(cell, str) and (cell.startswith("/") or ".." in PurePosixPath(cell).parts):
+                raise DataError(f"{table.where(number)}: column {name!r}: {cell!r} climbs out of the dataset; not read")
+    return table
 
 
 def media_folder(task: Task, side: Side) -> Path:

@@ -22,6 +22,7 @@ from unite_bench.items import (
     Video,
     modality,
 )
+from unite_bench.sources.frame_folder import FrameFolder
 from unite_bench.sources.opening import media_folder
 from unite_bench.sources.tables import Table
 from unite_bench.spec.model import Column, PerQuery, Side, Task
@@ -73,26 +74,40 @@ def items_of(task: Task, side: Side, table: Table, role: Role, broken: dict[tupl
 def _item(side: Side, row: Mapping[str, Any], identity: str, folder: Path) -> Item:
     """One row as an item: parts in the order image, video, text."""
     declared = str(row[side.modality.column]) if isinstance(side.modality, Column) else side.modality
+    declared = modality(kind for kind in declared.split("+") if not _left_out(side, row, kind))
     parts: list[Part] = []
     if side.image is not None and "image" in declared:
         parts.append(Image(_still(row.get(side.image), side.image, folder)))
     if side.video is not None and "video" in declared:
         start, end = (_seconds(row, column) for column in (side.start, side.end))
-        parts.append(Video(_clip(row.get(side.video), side.video, folder), start, end, side.frame_policy))
+        clip = _clip(row.get(side.video), side.video, folder)
+        if isinstance(clip, FrameFolder) and (start, end) != (None, None):
+            raise DataError(f"{clip.name}: a folder of frames has no seconds to start or end at; leave them out")
+        parts.append(Video(clip, start, end, side.frame_policy))
     if side.text is not None and "text" in declared:
         parts.append(Text(_string(row.get(side.text), side.text)))
     found = modality(part.kind for part in parts)
-    if found != modality(declared.split("+")):
+    if found != declared:
         raise DataError(f"the row declares modality {declared!r} but its columns give {found or 'nothing'!r}")
     instruction = side.instruction
     if isinstance(instruction, Column):
         instruction = _string(row.get(instruction.column), instruction.column)
-    return Item(tuple(parts), instruction, identity)
+    published = _string(row.get(side.published), side.published) if side.published else None
+    return Item(tuple(parts), instruction, identity, published)
+
+
+def _left_out(side: Side, row: Mapping[str, Any], kind: str) -> bool:
+    """Whether the row lacks a part that it may lack: the cell is empty, or a text of blanks."""
+    if side.optional is None or kind not in side.optional:
+        return False
+    cell = row.get(getattr(side, kind))
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _string(cell: Any, column: str) -> str:
     if not isinstance(cell, str) or not cell.strip():
-        raise DataError(f"column {column!r}: expected a text that is not empty, found {reprlib.repr(cell)}")
+        hint = "; a list of captions needs `captions`, see docs/captions.md" if isinstance(cell, list) else ""
+        raise DataError(f"column {column!r}: expected a text that is not empty, found {reprlib.repr(cell)}{hint}")
     try:
         cell.encode()
     except UnicodeEncodeError as error:
@@ -129,4 +144,12 @@ def _still(cell: Any, column: str, folder: Path) -> File | Blob | StillProgram:
 
 
 def _clip(cell: Any, column: str, folder: Path) -> File | Blob | ClipProgram:
-    return cell if isinstance(cell, ClipProgram) else _medium(cell, column, folder)
+    """A clip, or a folder with its frames as pictures."""
+    if isinstance(cell, ClipProgram):
+        return cell
+    if isinstance(cell, str) and cell.strip() and (folder / cell).is_dir():
+        frames = FrameFolder(folder / cell)
+        if not frames.pictures:
+            raise DataError(f"column {column!r}: {frames.name} is a folder without pictures, and no clip")
+        return frames
+    return _medium(cell, column, folder)
