@@ -33,9 +33,9 @@ def test_an_honest_adapter_passes_whole(check: Callable[[], None]) -> None:
     check()
 
 
-def test_the_honest_adapter_is_about_twenty_lines() -> None:
+def test_the_honest_adapter_has_at_most_twenty_lines() -> None:
     lines = [line for line in inspect.getsource(Honest).splitlines() if line.strip()]
-    assert len(lines) <= 25
+    assert len(lines) <= 20
 
 
 @pytest.mark.parametrize("planted", CAUGHT_BY, ids=lambda cls: cls.__name__)
@@ -146,12 +146,11 @@ def test_in_pytest_a_check_fails_skips_or_is_expected() -> None:
 
 
 def test_what_counts_as_a_change_follows_the_similarity_of_the_card() -> None:
-    one, two = np.array([[1.0, 0.0]], dtype=np.float32), np.array([[2.0, 0.0]], dtype=np.float32)
+    one, two, right = ([np.array([row], dtype=np.float32)] for row in ([1.0, 0.0], [2.0, 0.0], [0.0, 5.0]))
     cosine, dot = (Embedder.__new__(Honest) for _ in range(2))
     dot.card = EmbedderCard(name="dot", modalities={"text"}, dim=2, similarity="dot")
     assert Subject(cosine).change(one, two)[0] == 0.0
     assert Subject(dot).change(one, two)[0] == pytest.approx(0.125)
-    right = np.array([[0.0, 5.0]], dtype=np.float32)
     assert Subject(cosine).change(one, right)[0] == pytest.approx(1.0), "1 - cosine"
 
 

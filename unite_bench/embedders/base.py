@@ -6,7 +6,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -26,6 +26,7 @@ Vectors = npt.NDArray[np.floating[Any]]
 class EmbedderCard:
     """What an embedder declares about itself. What it does not declare, it is never asked for.
 
+    `similarity="maxsim"` declares late interaction: several vectors an item, scored by MaxSim (rank/maxsim.py).
     `role_matters` and `instruction_matters` say whether role and instruction can change a vector. Where they cannot,
     they leave the key under which a vector is stored, and they are not given to the model either: a wrong card costs
     accuracy, never truth. `frames` is how the model's own paper chooses them, used under `--frames native` alone.
@@ -33,13 +34,15 @@ class EmbedderCard:
     `frame_order_matters` that the order of a clip's frames can (True) or cannot (False) change its vector; None declares
     nothing. Neither changes a number: `unite-bench check` holds the model to them. With `id_matters` the item's id is
     given to the model and belongs to the key (precomputed vectors); ids mean something only within `tasks`, the names of
-    the only tasks that the model may then be run on (None: any).
+    the only tasks that the model may then be run on (None: any). `backbone` (as in "Qwen2-VL") and `size` (as in "2B") are
+    for tables that group their rows. `instructions` are the model's own wordings for queries, by the name of a task or by
+    what is asked for what (`text>image`, `image+text>image`), used under `--instructions model` alone.
     """
 
     name: str
     modalities: AbstractSet[str]
     dim: int
-    similarity: Literal["cosine", "dot"] = "cosine"
+    similarity: Literal["cosine", "dot", "maxsim"] = "cosine"
     revision: str = "unversioned"
     role_matters: bool = True
     instruction_matters: bool = True
@@ -50,8 +53,11 @@ class EmbedderCard:
     fusion: str | None = None
     normalised: bool | None = None
     frame_order_matters: bool | None = None
+    backbone: str | None = None
+    size: str | None = None
     id_matters: bool = False
     tasks: AbstractSet[str] | None = None
+    instructions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         given: object = self.modalities
@@ -62,8 +68,8 @@ class EmbedderCard:
             raise ValueError(
                 f"unknown modality {', '.join(sorted(unknown))}: a modality joins {', '.join(KINDS)} by '+'"
             )
-        if self.similarity not in ("cosine", "dot"):
-            raise ValueError(f"similarity is 'cosine' or 'dot', not {self.similarity!r}")
+        if self.similarity not in ("cosine", "dot", "maxsim"):
+            raise ValueError(f"similarity is 'cosine', 'dot' or 'maxsim', not {self.similarity!r}")
         object.__setattr__(self, "modalities", frozenset(modality(m.split("+")) for m in self.modalities))
         if self.training_sets is not None:
             object.__setattr__(self, "training_sets", frozenset(self.training_sets))
@@ -125,5 +131,8 @@ class Embedder(ABC):
         return ()
 
     @abstractmethod
-    def embed(self, items: Sequence[Item], role: Role) -> Vectors | torch.Tensor:
-        """Vectors of shape (len(items), card.dim), any float dtype, finite, not zero; row i belongs to items[i]."""
+    def embed(self, items: Sequence[Item], role: Role) -> Vectors | torch.Tensor | Sequence[Vectors | torch.Tensor]:
+        """Vectors of shape (len(items), card.dim), any float dtype, finite, not zero; row i belongs to items[i].
+
+        With `similarity="maxsim"`, one array (tokens_i, card.dim) an item, of at least one token and without padding.
+        """

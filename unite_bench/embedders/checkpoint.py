@@ -1,38 +1,92 @@
-"""Checkpoints of other libraries: a folder, or a name on the hub at a pinned revision. Never pickled, never with code."""
+"""Checkpoints of other libraries: a folder, or a name on the hub at a pinned revision, and what loading one may do.
+
+Code that comes with a checkpoint and pickled weights can do anything on the machine that loads them. Both are refused
+unless asked for by `--model-arg trust_remote_code=true` and `pickle_weights=true`, which the record shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unite_bench.errors import ModelError
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-LEFT_OUT = (*(f"*{suffix}" for suffix in PICKLED), "*.onnx", "*.h5", "*.msgpack", "*.py", "openvino/*", "onnx/*")
+LEFT_OUT = ("*.onnx", "*.h5", "*.msgpack", "openvino/*", "onnx/*")
 DECISIVE = (".safetensors", ".json", ".txt", ".model", ".jinja", ".vocab")
 
 
-def folder_of(name: str, revision: str | None = None) -> Path:
-    """The folder itself, or that of a hub model, fetched or from the local cache. Raises ModelError if there is none."""
-    if Path(name).is_dir():
-        if revision is not None:
-            raise ModelError(f"{name} is a folder, which has no revision {revision!r}")
-        return safe(Path(name))
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+@dataclass(frozen=True)
+class Trust:
+    """What the user lets a checkpoint do. The fields are named like the arguments of the adapters that take them."""
 
-    try:
-        return safe(Path(snapshot_download(name, revision=revision, ignore_patterns=list(LEFT_OUT))))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise ModelError(f"{name}: no such folder, and not to be had from the hub ({error})") from error
+    trust_remote_code: bool = False
+    pickle_weights: bool = False
 
+    @contextmanager
+    def loading(self, name: str) -> Iterator[None]:
+        """While it is open, whatever library loads a model, code and pickles that are not trusted raise ModelError.
 
-def safe(folder: Path) -> Path:
-    """The folder, if none of its weights are pickled without a safetensors file beside them. Raises ModelError."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in PICKLED and not list(path.parent.glob("*.safetensors")):
-            raise ModelError(f"{path}: pickled weights can run code and are not loaded; convert them to safetensors")
-    return folder
+        Libraries have flags of their own, but some of those that load models for us set them without asking.
+        """
+        import torch
+        from transformers import dynamic_module_utils
+
+        def no_code(*args: Any, **kwargs: Any) -> Any:
+            raise ModelError(_no_code(name))
+
+        def no_pickle(*args: Any, **kwargs: Any) -> Any:
+            raise ModelError(_no_pickle(name))
+
+        code, load = dynamic_module_utils.get_class_in_module, torch.load
+        try:
+            dynamic_module_utils.get_class_in_module = code if self.trust_remote_code else no_code
+            torch.load = load if self.pickle_weights else no_pickle
+            yield
+        except ValueError as error:
+            if "trust_remote_code" not in str(error):
+                raise
+            raise ModelError(_no_code(name)) from error  # the library's advice names an argument of its own
+        finally:
+            dynamic_module_utils.get_class_in_module, torch.load = code, load
+
+    @property
+    def _unasked(self) -> tuple[str, ...]:
+        """Endings of the files that are neither fetched nor read."""
+        return (*(() if self.pickle_weights else PICKLED), *(() if self.trust_remote_code else (".py",)))
+
+    def folder_of(self, name: str, revision: str | None = None) -> Path:
+        """The folder itself, or that of a hub model, fetched or from the local cache.
+
+        Raises ModelError if there is none, or if its weights are pickled and that was not asked for.
+        """
+        if Path(name).is_dir():
+            if revision is not None:
+                raise ModelError(f"{name} is a folder, which has no revision {revision!r}")
+            return self._checked(Path(name))
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+        left_out = [*LEFT_OUT, *(f"*{suffix}" for suffix in self._unasked)]
+        try:
+            return self._checked(Path(snapshot_download(name, revision=revision, ignore_patterns=left_out)))
+        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+            raise ModelError(f"{name}: no such folder, and not to be had from the hub ({error})") from error
+
+    def _checked(self, folder: Path) -> Path:
+        for path in sorted(folder.rglob("*")):
+            pickled = path.suffix in PICKLED and not list(path.parent.glob("*.safetensors"))
+            if pickled and not self.pickle_weights:
+                raise ModelError(_no_pickle(str(path)))
+        return folder
+
+    def decisive_files(self, folder: Path) -> Sequence[Path]:
+        """Every file of the folder that can decide a vector: weights, configuration, vocabulary, and trusted code."""
+        kinds = {*DECISIVE, *PICKLED, ".py"} - set(self._unasked)
+        return sorted(path for path in folder.rglob("*") if path.suffix in kinds and path.is_file())
 
 
 def revision_of(folder: Path, revision: str | None) -> str:
@@ -40,6 +94,15 @@ def revision_of(folder: Path, revision: str | None) -> str:
     return folder.name if folder.parent.name == "snapshots" else revision or "unversioned"
 
 
-def decisive_files(folder: Path) -> Sequence[Path]:
-    """Every file of the folder that can decide a vector: weights, configuration, vocabulary."""
-    return sorted(path for path in folder.rglob("*") if path.suffix in DECISIVE and path.is_file())
+def _no_code(what: str) -> str:
+    return (
+        f"{what}: loading it runs code that comes with the checkpoint; if you trust its authors, "
+        "give --model-arg trust_remote_code=true"
+    )
+
+
+def _no_pickle(what: str) -> str:
+    return (
+        f"{what}: pickled weights can run code and are not loaded; convert them to safetensors, or if you trust their "
+        "authors, give --model-arg pickle_weights=true"
+    )

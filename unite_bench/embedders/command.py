@@ -24,7 +24,7 @@ PROTOCOL = 1
 REQUIRED = ("name", "dim", "modalities")
 OPTIONAL = (
     *("revision", "similarity", "role_matters", "instruction_matters", "prompt", "max_frames", "normalised"),
-    *("training_sets", "frame_order_matters"),
+    *("training_sets", "frame_order_matters", "backbone", "size"),
 )
 
 
@@ -69,8 +69,11 @@ class CommandEmbedder(Embedder):
         self._loaded = (device, dtype)
         self._set_up()
 
-    def embed(self, items: Sequence[Item], role: Role) -> Vectors:
-        """(len(items), dim) as the process sends them. Raises ModelError if it dies or does not keep the protocol."""
+    def embed(self, items: Sequence[Item], role: Role) -> Vectors | list[Vectors]:
+        """(len(items), dim) as the process sends them; with late interaction, one (tokens, dim) an item.
+
+        Raises ModelError if it dies or does not keep the protocol.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -82,9 +85,18 @@ class CommandEmbedder(Embedder):
         if "error" in answer:
             raise ModelError(f"{self.process.name}: {answer['error']}")
         try:
-            return np.asarray(load(raw)["vectors"])
+            sent = load(raw)
+            vectors, counts = sent["vectors"], sent.get("tokens")
         except (SafetensorError, KeyError) as error:
             raise ModelError(f"{self.process.name}: its answer holds no tensor 'vectors' ({error})") from error
+        if counts is None:
+            return np.asarray(vectors)
+        if counts.shape != (len(items),) or (counts < 1).any() or counts.sum() != len(vectors):
+            raise ModelError(
+                f"{self.process.name}: 'tokens' must hold the number of rows of each of the {len(items)} items, "
+                f"{len(vectors)} in all; it is {counts.tolist()}"
+            )
+        return np.split(vectors, np.cumsum(counts)[:-1])
 
     def _described(self) -> Mapping[str, Any]:
         if self._about is None:

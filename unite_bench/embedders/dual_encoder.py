@@ -11,7 +11,7 @@ import numpy as np
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
-from unite_bench.embedders.checkpoint import decisive_files, folder_of, revision_of
+from unite_bench.embedders.checkpoint import Trust, revision_of
 from unite_bench.embedders.contract import as_vectors
 from unite_bench.embedders.fusion import FusedEmbedder
 from unite_bench.errors import ModelError
@@ -24,15 +24,17 @@ class DualEncoder(Embedder):
     Models of the SigLIP family were trained on texts padded to the full length, and are given them so.
     """
 
-    def __init__(self, name: str, revision: str | None = None):
-        self.name, self.revision = name, revision
+    def __init__(
+        self, name: str, revision: str | None = None, trust_remote_code: bool = False, pickle_weights: bool = False
+    ):
+        self.name, self.revision, self.trust = name, revision, Trust(trust_remote_code, pickle_weights)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_model", "_tokens", "_pixels")}
 
     @cached_property
     def folder(self) -> Path:
-        return folder_of(self.name, self.revision)
+        return self.trust.folder_of(self.name, self.revision)
 
     @cached_property
     def card(self) -> EmbedderCard:  # type: ignore[override]
@@ -51,19 +53,20 @@ class DualEncoder(Embedder):
         )
 
     def weights(self) -> Sequence[Path]:
-        return decisive_files(self.folder)
+        return self.trust.decisive_files(self.folder)
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-        folder = str(self.folder)
-        model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=getattr(torch, dtype))
+        folder, remote = str(self.folder), {"trust_remote_code": self.trust.trust_remote_code}
+        with self.trust.loading(self.name):
+            model = AutoModel.from_pretrained(folder, dtype=getattr(torch, dtype), **remote)
+            self._tokens = AutoTokenizer.from_pretrained(folder, **remote)
+            self._pixels = AutoImageProcessor.from_pretrained(folder, backend="pil", **remote)
         if not hasattr(model, "get_text_features") or not hasattr(model, "get_image_features"):
             raise ModelError(f"{self.name}: {type(model).__name__} is no dual encoder of texts and pictures")
         self._model = model.to(device).eval()
-        self._tokens = AutoTokenizer.from_pretrained(folder)
-        self._pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")
 
     def embed(self, items: Sequence[Item], role: Role) -> Vectors:
         """(len(items), dim) float32, as projected by the model, not normalised."""
@@ -106,14 +109,17 @@ class DualEncoder(Embedder):
     def _config(self) -> Any:
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(str(self.folder))
+        with self.trust.loading(self.name):
+            return AutoConfig.from_pretrained(str(self.folder), trust_remote_code=self.trust.trust_remote_code)
 
 
 class DualEncoderEmbedder(FusedEmbedder):
     """The dual encoder under the declared fusion: `sum` for mixed items, `mean-frames` for clips (`FusedEmbedder`)."""
 
-    def __init__(self, name: str, revision: str | None = None):
-        super().__init__(DualEncoder(name, revision))
+    def __init__(
+        self, name: str, revision: str | None = None, trust_remote_code: bool = False, pickle_weights: bool = False
+    ):
+        super().__init__(DualEncoder(name, revision, trust_remote_code, pickle_weights))
 
 
 def _only_picture(item: Item) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
-from unite_bench.embedders.contract import as_vectors
+from unite_bench.embedders.contract import Rows, as_rows
 from unite_bench.embedders.handed_over import png
 from unite_bench.items import Blob, Image, Item, Part, Role, Text, Video
 
@@ -18,6 +18,8 @@ class FusedEmbedder(Embedder):
     """`sum`: the normalised sum of the L2-normalised vectors of the parts. `mean-frames`: a clip is the normalised mean of
     its frames' normalised vectors. An instruction joins the first text part by a newline; without a text part it is
     a text part of its own. What the inner embedder can do by itself is left to it.
+
+    With late interaction (`all-tokens`), an item has the tokens of all its parts, a clip those of all its frames.
     """
 
     def __init__(self, inner: Embedder):
@@ -30,9 +32,9 @@ class FusedEmbedder(Embedder):
             inner.card,
             name=f"{inner.card.name}+fused",
             modalities=lifted,
-            fusion="sum, mean-frames",
+            fusion="all-tokens" if inner.card.similarity == "maxsim" else "sum, mean-frames",
             instruction_matters=True,
-            normalised=True,
+            normalised=inner.card.normalised if inner.card.similarity == "maxsim" else True,
             frame_order_matters=inner.card.frame_order_matters if "video" in inner.card.modalities else False,
         )
 
@@ -42,20 +44,24 @@ class FusedEmbedder(Embedder):
     def cost(self, item: Item) -> float:
         return self.inner.cost(item)
 
-    def embed(self, items: Sequence[Item], role: Role) -> Vectors:
+    def embed(self, items: Sequence[Item], role: Role) -> Vectors | list[Rows]:
         shown = [[self._shown(part) for part in self._parts(item)] for item in items]
         flat = [piece for parts in shown for pieces in parts for piece in pieces]
-        rows = iter(_unit(self._embed_by_modality(flat, role)))
+        found = self._embed_by_modality(flat, role)
+        if self.card.similarity == "maxsim":
+            tokens = iter(found)
+            return [np.concatenate([next(tokens) for pieces in parts for _ in pieces]) for parts in shown]
+        rows = iter(_unit(np.concatenate(found)))
         return _unit(np.stack([sum(_unit(sum(next(rows) for _ in pieces)) for pieces in parts) for parts in shown]))
 
-    def _embed_by_modality(self, pieces: Sequence[Item], role: Role) -> Vectors:
-        """Vectors of all pieces; the inner embedder sees one modality at a time, as it would in a plain run."""
-        out = np.empty((len(pieces), self.card.dim), dtype=np.float32)
+    def _embed_by_modality(self, pieces: Sequence[Item], role: Role) -> list[Rows]:
+        """(tokens, dim) of every piece; the inner embedder sees one modality at a time, as it would in a plain run."""
+        out: dict[int, Rows] = {}
         for name in sorted({piece.modality for piece in pieces}):
-            rows = [n for n, piece in enumerate(pieces) if piece.modality == name]
-            found = self.inner.embed([pieces[n] for n in rows], role)
-            out[rows] = as_vectors(found, len(rows), self.card.dim, self.inner.card.name)
-        return out
+            places = [n for n, piece in enumerate(pieces) if piece.modality == name]
+            found = self.inner.embed([pieces[n] for n in places], role)
+            out.update(zip(places, as_rows(found, len(places), self.inner.card), strict=True))
+        return [out[n] for n in range(len(pieces))]
 
     def _parts(self, item: Item) -> list[Item]:
         """The item itself if the inner embedder can do it, else one item a part."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard
-from unite_bench.embedders.checkpoint import decisive_files, folder_of, revision_of
+from unite_bench.embedders.checkpoint import Trust, revision_of
 from unite_bench.errors import ModelError
 from unite_bench.items import Image, Item, Role
 
@@ -27,6 +27,8 @@ class SentenceTransformerEmbedder(Embedder):
     `encode_document` do. `query_prompt` and `candidate_prompt` replace them. An instruction is given to the model only if
     `instruction` says how, as in "Instruct: {instruction}\\nQuery: "; it then stands in place of the prompt.
 
+    A model that was saved as a `MultiVectorEncoder` gives the tokens of each item, queries and candidates in its own ways.
+
     The card is read from the loaded model, so the model is loaded for a warm run as well.
     """
 
@@ -38,7 +40,10 @@ class SentenceTransformerEmbedder(Embedder):
         candidate_prompt: str | None = None,
         instruction: str | None = None,
         truncate_dim: int | None = None,
+        trust_remote_code: bool = False,
+        pickle_weights: bool = False,
     ):
+        self.trust = Trust(trust_remote_code, pickle_weights)
         self.name, self.revision, self.truncate_dim = name, revision, truncate_dim
         self.query_prompt, self.candidate_prompt = query_prompt, candidate_prompt
         if instruction is not None and "{instruction}" not in instruction:
@@ -50,7 +55,7 @@ class SentenceTransformerEmbedder(Embedder):
 
     @cached_property
     def folder(self) -> Path:
-        return folder_of(self.name, self.revision)
+        return self.trust.folder_of(self.name, self.revision)
 
     @cached_property
     def card(self) -> EmbedderCard:  # type: ignore[override]
@@ -64,55 +69,61 @@ class SentenceTransformerEmbedder(Embedder):
             dim=int(model.get_embedding_dimension()),
             similarity=_similarity(model),
             revision=revision_of(self.folder, self.revision),
-            role_matters=prompts["query"] != prompts["candidate"],
+            role_matters=prompts["query"] != prompts["candidate"] or self._late,
             instruction_matters=self.instruction is not None,
             prompt=json.dumps(told, sort_keys=True),
             normalised=True if last == "Normalize" and self.truncate_dim is None else None,
         )
 
     def weights(self) -> Sequence[Path]:
-        return decisive_files(self.folder)
+        return self.trust.decisive_files(self.folder)
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
         import torch
 
         self._model.to(device=device, dtype=getattr(torch, dtype)).eval()
 
-    def embed(self, items: Sequence[Item], role: Role) -> torch.Tensor:
-        """(len(items), dim) on the model's device. Items are grouped by form and prompt, as the library needs it."""
+    def embed(self, items: Sequence[Item], role: Role) -> torch.Tensor | list[torch.Tensor]:
+        """(len(items), dim), or the tokens of each item, on the model's device. Items are grouped by form and prompt, as
+        the library needs it."""
         import torch
 
         groups: dict[tuple[str, str], list[int]] = {}
         for row, item in enumerate(items):
             groups.setdefault((item.modality, self._prompt(role, item)), []).append(row)
-        out: torch.Tensor | None = None
+        if not items:
+            raise ModelError("embed was called with no items")
+        late_or_not: dict[str, Any] = {"convert_to_tensor": True}
+        if self._late:
+            late_or_not = {"task": "query" if role == "query" else "document"}
+        out: dict[int, torch.Tensor] = {}
         for (modality, prompt), rows in groups.items():
             shown = [self._shown(items[row], modality) for row in rows]
             found = self._model.encode(
-                shown, prompt=prompt, batch_size=len(shown), convert_to_tensor=True, show_progress_bar=False
+                shown, prompt=prompt, batch_size=len(shown), show_progress_bar=False, **late_or_not
             )
-            out = (
-                torch.empty(len(items), found.shape[1], dtype=found.dtype, device=found.device) if out is None else out
-            )
-            out[rows] = found
-        if out is None:
-            raise ModelError("embed was called with no items")
-        return out
+            out.update(zip(rows, found, strict=True))
+        ordered = [out[row] for row in range(len(items))]
+        return ordered if self._late else torch.stack(ordered)
 
     @cached_property
     def _model(self) -> Any:
         folder = self.folder
         try:
-            from sentence_transformers import SentenceTransformer
+            import sentence_transformers as library
         except ImportError as error:
             raise ModelError("st: needs sentence-transformers: pip install 'unite-bench[st]'") from error
-        return SentenceTransformer(
-            str(folder),
-            device="cpu",
-            local_files_only=True,
-            truncate_dim=self.truncate_dim,
-            model_kwargs={"use_safetensors": True},
-        )
+        how = {"device": "cpu", "local_files_only": True, "trust_remote_code": self.trust.trust_remote_code}
+        with self.trust.loading(self.name):
+            if _saved_as(folder) != "MultiVectorEncoder":
+                return library.SentenceTransformer(str(folder), truncate_dim=self.truncate_dim, **how)
+            if self.truncate_dim is not None:
+                raise ModelError(f"{self.name}: truncate_dim cuts single vectors, and this model has several an item")
+            return library.MultiVectorEncoder(str(folder), **how)
+
+    @property
+    def _late(self) -> bool:
+        return _similarity(self._model) == "maxsim"
 
     def _prompt(self, role: Role, item: Item | None = None) -> str:
         """What stands before the text: the instruction if it is to be given, else the prompt of the role."""
@@ -140,8 +151,17 @@ class SentenceTransformerEmbedder(Embedder):
         return {"image": picture} if modality == "image" else {"image": picture, "text": item.text}
 
 
-def _similarity(model: Any) -> Literal["cosine", "dot"]:
+def _saved_as(folder: Path) -> str:
+    """Which kind of model of the library a folder holds, as its configuration says."""
+    file = folder / "config_sentence_transformers.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return str(told.get("model_type", "SentenceTransformer"))
+
+
+def _similarity(model: Any) -> Literal["cosine", "dot", "maxsim"]:
     name = str(model.similarity_fn_name)
+    if name in ("maxsim", "meanmaxsim"):  # a mean over the tokens of one query ranks as their sum does
+        return "maxsim"
     if name not in ("cosine", "dot"):
-        raise ModelError(f"the model scores by {name}; cosine and dot product can be ranked")
+        raise ModelError(f"the model scores by {name}; cosine, dot product and MaxSim can be ranked")
     return "dot" if name == "dot" else "cosine"

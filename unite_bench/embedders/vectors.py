@@ -28,10 +28,10 @@ FORMS = (".npy", ".safetensors", ".parquet")
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` (ids, dim), and at which row the vector of each id stands."""
+    """`rows` (ids, dim), or with late interaction one (tokens, dim) an id; and at which of them each id stands."""
 
     at: Mapping[str, int]
-    rows: npt.NDArray[Any]
+    rows: npt.NDArray[Any] | list[npt.NDArray[Any]]
 
 
 class VectorsEmbedder(Embedder):
@@ -63,14 +63,17 @@ class VectorsEmbedder(Embedder):
         found = [path for role in ("query", "candidate") for path in _files(self.folder, role)]
         return [self.folder / ABOUT, *found, *(ids for path in found if (ids := _ids_file(path)).is_file())]
 
-    def embed(self, items: Sequence[Item], role: Role) -> Vectors:
-        """(len(items), dim) rows as stored. Raises ModelError for an id without a vector, and for a wrong file."""
+    def embed(self, items: Sequence[Item], role: Role) -> Vectors | list[Vectors]:
+        """(len(items), dim) rows as stored, or the tokens of each item.
+
+        Raises ModelError for an id without a vector, and for a wrong file.
+        """
         table = self._table(role)
         missing = [item.id for item in items if item.id not in table.at]
         if missing:
             raise ModelError(f"{self.folder}: no {role} vector has the id {missing[0]!r}")
-        rows: Vectors = table.rows[[table.at[item.id] for item in items]]
-        return rows
+        places = [table.at[item.id] for item in items]
+        return [table.rows[n] for n in places] if isinstance(table.rows, list) else table.rows[places]
 
     def _table(self, role: Role) -> Table:
         files = _files(self.folder, role)
@@ -79,7 +82,12 @@ class VectorsEmbedder(Embedder):
             raise ModelError(f"{self.folder}: one file {role}{{{','.join(FORMS)}}} is needed, there is {found}")
         (path,) = files
         stamps = tuple(file.stat().st_mtime_ns for file in (path, _ids_file(path)) if file.is_file())
+        if self.card.similarity == "maxsim":
+            if path.suffix != ".safetensors":
+                raise ModelError(f"{path}: several vectors an item are read from {role}.safetensors only")
+            return _read(path, stamps, late=True)
         table = _read(path, stamps)
+        assert not isinstance(table.rows, list)
         if table.rows.ndim != 2 or table.rows.shape[1] != self.card.dim:
             raise ModelError(f"{path}: vectors of shape {table.rows.shape}, {ABOUT} says dim={self.card.dim}")
         return table
@@ -111,11 +119,13 @@ def _ids_file(path: Path) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, stamps: tuple[int, ...]) -> Table:
-    """The table in one file as of its time stamps. Raises ModelError if it is damaged or an id stands in it twice."""
-    read = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
+def _read(path: Path, stamps: tuple[int, ...], late: bool = False) -> Table:
+    """The table in one file as of its time stamps, with `late` the tokens of each id.
+
+    Raises ModelError if it is damaged or an id stands in it twice.
+    """
     try:
-        ids, rows = read(path)
+        ids, rows = _read_tokens(path) if late else READERS[path.suffix](path)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
     at = {name: n for n, name in enumerate(ids)}
@@ -132,8 +142,8 @@ def _read_npy(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     return ids, np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _read_safetensors(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
-    """One tensor (dim,) an id."""
+def _read_tokens(path: Path) -> tuple[list[str], list[npt.NDArray[Any]]]:
+    """One tensor an id, of a .safetensors file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -141,7 +151,13 @@ def _read_safetensors(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
         found = load_file(path)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    return list(found), np.stack(list(found.values())) if found else np.empty((0, 0), dtype=np.float32)
+    return list(found), list(found.values())
+
+
+def _read_safetensors(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
+    """One tensor (dim,) an id."""
+    ids, rows = _read_tokens(path)
+    return ids, np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
 
 
 def _read_parquet(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
@@ -151,3 +167,6 @@ def _read_parquet(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
     table = parquet.read_table(path, columns=["id", "vector"])
     vectors = [np.asarray(row) for row in table["vector"].to_pylist()]
     return [str(name) for name in table["id"].to_pylist()], np.stack(vectors)
+
+
+READERS = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from unite_bench.embedders.contract import Rows
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import CheckFailed
 from unite_bench.items import RGB, File, Image, Item, Text
 from unite_bench.testing import material, spawned
-from unite_bench.testing.subject import Rows, Subject
+from unite_bench.testing.subject import Subject
 from unite_bench.testing.verdict import Verdict, not_applicable, passed
 
 PADDING = 60  # repetitions of a text, so that what stands beside it in a batch is padded
@@ -25,7 +26,7 @@ def order(subject: Subject) -> Verdict:
     for modality, items in subject.items().items():
         alone, together = subject.alone(items), subject.vectors(items)
         for n, row in enumerate(together):
-            changes = subject.change(row[None].repeat(len(items), axis=0), alone)
+            changes = subject.change([row] * len(items), alone)
             nearest = int(changes.argmin())
             if changes[n] > changes[nearest] + subject.same:
                 raise CheckFailed(
@@ -42,7 +43,7 @@ def batch(subject: Subject) -> Verdict:
         alone = subject.alone(items)
         for size, others in ((len(items), []), (2, []), (len(items) + 1, [_longer(items[0])])):
             groups = [items[n : n + size] for n in range(0, len(items), size)]
-            rows = np.concatenate([subject.vectors([*group, *others])[: len(group)] for group in groups])
+            rows = [row for group in groups for row in subject.vectors([*group, *others])[: len(group)]]
             greatest = max(greatest, (float(subject.change(alone, rows).max()), modality))
     said = f"greatest cosine change {greatest[0]:.1e} ({greatest[1]})"
     if greatest[0] > subject.same:
@@ -56,9 +57,10 @@ def determinism(subject: Subject) -> Verdict:
     for modality, items in subject.items().items():
         one, two = subject.vectors(items), subject.vectors(items)
         change = float(subject.change(one, two).max())
-        if change > subject.same or (subject.device == "cpu" and not np.array_equal(one, two)):
+        if change > subject.same or (subject.device == "cpu" and not all(map(np.array_equal, one, two))):
+            moved = [float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True) if a.shape == b.shape]
             raise CheckFailed(
-                f"{modality}: the same call twice gives other vectors, by up to {float(np.abs(one - two).max()):.1e} "
+                f"{modality}: the same call twice gives other vectors, by up to {max(moved, default=np.nan):.1e} "
                 f"in a coordinate (cosine change {change:.1e})"
             )
         greatest = max(greatest, change)
@@ -90,7 +92,7 @@ def mutation(subject: Subject) -> Verdict:
         given = subject.shown(items)
         before, told = list(given), [repr(item) for item in given]
         first = subject.called(given)
-        kept = first.clone() if hasattr(first, "clone") else copy.deepcopy(first)
+        kept = copy.deepcopy(_detached(first))
         if len(before) != len(given) or any(a is not b for a, b in zip(before, given, strict=False)):
             raise CheckFailed(f"{modality}: embed changed the list of items that it was given")
         if told != [repr(item) for item in given]:
@@ -140,8 +142,17 @@ class _Shared:
         return self.pixels
 
 
+def _detached(output: Any) -> Any:
+    """The output with its tensors taken off the graph that made them, which cannot be copied."""
+    if isinstance(output, list | tuple):
+        return [_detached(rows) for rows in output]
+    return output.detach() if hasattr(output, "detach") else output
+
+
 def _equal(one: Any, two: Any) -> bool:
     """Whether two outputs of a model are equal; NaN is another check's business."""
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(_equal, one, two))
     if not hasattr(one, "shape"):
         return bool(one == two)
     return bool(((one == two) | (one != one)).all())
@@ -153,7 +164,7 @@ def _longer(item: Item) -> Item:
     return Item(tuple(parts), item.instruction)
 
 
-def _differ(subject: Subject, kind: str, one: Rows, two: Rows) -> None:
+def _differ(subject: Subject, kind: str, one: list[Rows], two: list[Rows]) -> None:
     change = float(subject.change(one, two).max())
     if change <= subject.same:
         raise CheckFailed(

@@ -143,8 +143,10 @@ def _embedded(subject: Subject, part: Part) -> Verdict:
     item = _with(subject, part)
     if item is None:
         return not_applicable(f"no modality with {part.kind} is declared")
-    (vector,) = subject.vectors([item])
-    return passed(f"a vector of length {float(np.linalg.norm(vector)):.4g}")
+    (rows,) = subject.vectors([item])
+    if subject.late:
+        return passed(f"{len(rows)} tokens")
+    return passed(f"a vector of length {float(np.linalg.norm(rows)):.4g}")
 
 
 def _with(subject: Subject, part: Part) -> Item | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unite_bench.embedders.contract import as_vectors, faults
+from unite_bench.embedders.contract import as_rows, faults_of_items
 from unite_bench.errors import CheckFailed, ModelError
 from unite_bench.items import Item, Video
 from unite_bench.testing import material
@@ -52,11 +52,14 @@ def instruction(subject: Subject) -> Verdict:
 
 
 def role(subject: Subject) -> Verdict:
-    """The role changes the vector in some modality if the card says that it can, else in none."""
+    """The role changes the vector of an item, bare or with an instruction, if and only if the card says that it can."""
+    wordings = (None, material.INSTRUCTIONS[0]) if subject.card.instruction_matters else (None,)
     greatest = (0.0, "")
-    for name, items in subject.items().items():
-        rows = (subject.vectors(items, "query"), subject.vectors(items, "candidate"))
-        greatest = max(greatest, (float(subject.change(*rows).max()), name))
+    for name in sorted(subject.card.modalities):
+        for wording in wordings:
+            items = material.items(name, wording)
+            rows = (subject.vectors(items, "query"), subject.vectors(items, "candidate"))
+            greatest = max(greatest, (float(subject.change(*rows).max()), name))
     return _as_declared(subject, "role", subject.card.role_matters, *greatest)
 
 
@@ -80,10 +83,10 @@ def undeclared(subject: Subject) -> Verdict:
     for name in asked:
         items = material.items(name)[:2]
         try:
-            rows = as_vectors(subject.raw(items), len(items), subject.card.dim, subject.card.name)
+            rows = as_rows(subject.raw(items), len(items), subject.card)
         except ModelError:
             continue
-        if not faults(rows):
+        if not faults_of_items(rows):
             raise CheckFailed(
                 f"{name}: the card does not declare it, but embed returned vectors; raise an error instead"
             )

@@ -1,6 +1,6 @@
 """An embedder in a process of its own, started afresh: `python -m unite_bench.testing.spawned FOLDER`.
 
-The embedder travels by pickle between these two processes only; its vectors come back as a .npy file.
+The embedder travels by pickle between these two processes only; its vectors come back as a .npz file, one array an item.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from unite_bench.embedders.contract import as_vectors
+from unite_bench.embedders.contract import Rows, as_rows
 from unite_bench.encode.run import ask, set_up
 from unite_bench.errors import CheckFailed
 from unite_bench.items import Item
-from unite_bench.testing.subject import Rows, Subject
+from unite_bench.testing.subject import Subject
 
 SECONDS = 600.0
-REQUEST, ANSWER = "request.pickle", "vectors.npy"
+REQUEST, ANSWER = "request.pickle", "vectors.npz"
 
 
-def vectors(subject: Subject, items: Sequence[Item]) -> Rows:
-    """(len(items), dim) float32 vectors from another process. Raises CheckFailed with the last line of its errors."""
+def vectors(subject: Subject, items: Sequence[Item]) -> list[Rows]:
+    """The (tokens, dim) float32 rows of every item, from another process. Raises CheckFailed with the last line of its
+    errors."""
     module = type(subject.embedder).__module__
     file = getattr(sys.modules.get(module), "__file__", None)
     with tempfile.TemporaryDirectory() as folder:
@@ -42,8 +43,8 @@ def vectors(subject: Subject, items: Sequence[Item]) -> Rows:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
             raise CheckFailed(f"a new process ended with code {done.returncode}: {said[-1]}")
-        found = np.load(Path(folder) / ANSWER, allow_pickle=False)
-    return as_vectors(found, len(items), subject.card.dim, subject.card.name)
+        with np.load(Path(folder) / ANSWER, allow_pickle=False) as found:
+            return [found[str(n)] for n in range(len(items))]
 
 
 def _main(folder: Path) -> None:
@@ -51,7 +52,8 @@ def _main(folder: Path) -> None:
     _import(module, file)
     model, shown = pickle.loads(embedder), pickle.loads(items)
     set_up(model, device, dtype)
-    np.save(folder / ANSWER, as_vectors(ask(model, shown, "query"), len(shown), model.card.dim, model.card.name))
+    rows = as_rows(ask(model, shown, "query"), len(shown), model.card)
+    np.savez(folder / ANSWER, **{str(n): own for n, own in enumerate(rows)})  # type: ignore[arg-type]
 
 
 def _import(module: str, file: str | None) -> None:

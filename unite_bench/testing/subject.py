@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench.embedders.base import Embedder, EmbedderCard
-from unite_bench.embedders.contract import as_vectors, faults
+from unite_bench.embedders.contract import Rows, as_rows, faults_of_items
 from unite_bench.embedders.oracle import OracleEmbedder
 from unite_bench.encode.run import ask, set_up, within_limits
 from unite_bench.errors import ModelError, UsageError
@@ -18,7 +18,6 @@ from unite_bench.items import Item, Role
 from unite_bench.testing import material
 
 SAME = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 1e-2}  # the greatest change between vectors that count as equal
-Rows = npt.NDArray[np.float32]
 
 
 class Subject:
@@ -39,6 +38,11 @@ class Subject:
     @property
     def card(self) -> EmbedderCard:
         return self.embedder.card
+
+    @property
+    def late(self) -> bool:
+        """Whether an item has several vectors (late interaction)."""
+        return self.card.similarity == "maxsim"
 
     @property
     def same(self) -> float:
@@ -64,18 +68,21 @@ class Subject:
         self.set_up()
         return ask(self.embedder, shown, role)
 
-    def vectors(self, items: Sequence[Item], role: Role = "query") -> Rows:
-        """(len(items), dim) float32, a copy. Raises ModelError if the embedder raises or breaks its contract."""
-        found = as_vectors(self.raw(items, role), len(items), self.card.dim, self.card.name)
-        bad = faults(found)
+    def vectors(self, items: Sequence[Item], role: Role = "query") -> list[Rows]:
+        """The tokens of every item, (tokens, dim) float32, copied; without late interaction a single one each.
+
+        Raises ModelError if the embedder raises or breaks its contract.
+        """
+        found = as_rows(self.raw(items, role), len(items), self.card)
+        bad = faults_of_items(found)
         if bad:
             row, reason = next(iter(bad.items()))
             raise ModelError(f"{reason} (item {row} of {len(items)}, {items[row].modality})")
-        return found.copy()
+        return [rows.copy() for rows in found]
 
-    def alone(self, items: Sequence[Item], role: Role = "query") -> Rows:
+    def alone(self, items: Sequence[Item], role: Role = "query") -> list[Rows]:
         """Like `vectors`, one call an item."""
-        return np.concatenate([self.vectors([item], role) for item in items])
+        return [rows for item in items for rows in self.vectors([item], role)]
 
     def items(self) -> dict[str, list[Item]]:
         """The kit's items of every modality that the card declares."""
@@ -86,15 +93,20 @@ class Subject:
         with_it = [name for name in self.card.modalities if kind in name.split("+")]
         return min(with_it, key=lambda name: (name.count("+"), name), default=None)
 
-    def change(self, one: Rows, two: Rows) -> npt.NDArray[np.float64]:
-        """(n,) how far rows are apart: 1 - cosine. Where the card scores by dot product, length counts as well:
-        half the squared difference, over the squared length of the longer row.
+    def change(self, one: Sequence[Rows], two: Sequence[Rows]) -> npt.NDArray[np.float64]:
+        """(n,) how far items are apart: 1 - cosine. Where the card scores by dot product, length counts as well: half the
+        squared difference, over the squared length of the longer vector.
+
+        With late interaction, that of the token that changes most; 1 for another number of tokens.
         """
+        return np.array([self._change(a, b) if len(a) == len(b) else 1.0 for a, b in zip(one, two, strict=True)])
+
+    def _change(self, one: Rows, two: Rows) -> float:
         a, b = one.astype(np.float64), two.astype(np.float64)
         lengths = np.linalg.norm(a, axis=1, keepdims=True), np.linalg.norm(b, axis=1, keepdims=True)
         longer = np.maximum(*lengths)
-        scales = lengths if self.card.similarity == "cosine" else (longer, longer)
-        return np.asarray(((a / scales[0] - b / scales[1]) ** 2).sum(axis=1) / 2)
+        scales = (longer, longer) if self.card.similarity == "dot" else lengths
+        return float((((a / scales[0] - b / scales[1]) ** 2).sum(axis=1) / 2).max())
 
 
 def _pickled(embedder: Embedder) -> bytes | str:
