@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench.ragged import Ragged
-from unite_bench.rank.counts import Vectors, pair_scores
+from unite_bench.rank.counts import pair_scores
 from unite_bench.rank.grid import Similarity
+from unite_bench.rank.maxsim import Tokens
+from unite_bench.rank.scorer import Vectors
 from unite_bench.spec.measures import Measure
 
 Doubles = npt.NDArray[np.float64]
@@ -27,8 +29,8 @@ QUARTET_CHANCE = {"text_score": 1 / 4, "image_score": 1 / 4, "group_score": 1 / 
 
 def quartet_values(
     measure: Measure,
-    queries: Vectors,
-    candidates: Vectors,
+    queries: Vectors | Tokens,
+    candidates: Vectors | Tokens,
     quartets: Sequence[str],
     qrels: Ragged,
     similarity: Similarity = "cosine",

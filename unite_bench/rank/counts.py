@@ -8,21 +8,19 @@ collapsed model), the block is computed exactly as a whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from unite_bench.ragged import Ints, Ragged
-from unite_bench.rank.grid import Doubles, Similarity, Singles, band, on_grid, scales, single
+from unite_bench.rank.grid import Doubles, Similarity, band
+from unite_bench.rank.lists import counts_in_lists
+from unite_bench.rank.maxsim import MaxSim, Tokens
+from unite_bench.rank.scorer import Scorer, Vectors, scorer_of
 
 PAIR_CHUNK = 256  # (query, positive) pairs scored against one block of candidates at a time
 CANDIDATE_BLOCK = 4096
-GATHER_CHUNK = 16384  # pairs of vectors gathered at a time for exact scores
 DENSE = 1 / 64  # share of a block inside the band from which the whole block is computed exactly
-
-Vectors = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,30 +42,33 @@ class Counts:
 
 
 def count(
-    queries: Vectors,
-    candidates: Vectors,
+    queries: Vectors | Tokens,
+    candidates: Vectors | Tokens,
     qrels: Ragged,
     pools: Ragged | None = None,
     excluded: Ragged | None = None,
     similarity: Similarity = "cosine",
     candidate_block: int = CANDIDATE_BLOCK,
 ) -> Counts:
-    """Exact counts. `queries` (n, dim) and `candidates` (m, dim) are finite and not zero; `pools` restricts what each
-    query is ranked against (None: all candidates), `excluded` takes candidates out of it (never positives).
+    """Exact counts. `queries` (n, dim) and `candidates` (m, dim), or the `Tokens` of both, are finite and not zero;
+    `pools` restricts what each query is ranked against (None: all candidates), `excluded` takes candidates out of it
+    (never positives).
     """
-    query_scale, candidate_scale = scales(queries, "cosine"), scales(candidates, similarity)
-    scorer = Scorer(on_grid(queries, query_scale), candidates, candidate_scale)
+    scorer = scorer_of(queries, candidates, similarity)
     scores = scorer.pairs(qrels.rows, qrels.indices)
     if pools is None:
-        above, tied = _against_corpus(scorer, single(queries, query_scale), qrels, scores, candidate_block)
+        if isinstance(scorer, MaxSim):
+            above, tied = scorer.against_corpus(qrels, scores)
+        else:
+            above, tied = _against_corpus(scorer, qrels, scores, candidate_block)
         pool = np.full(len(qrels), len(candidates), dtype=np.int64)
     else:
-        above, tied = _against_lists(scorer, pools, qrels, scores)
+        above, tied = counts_in_lists(scorer, pools, qrels, scores)
         pool = pools.counts
     if excluded is not None and excluded.indices.size:
-        less_above, less_tied = _against_lists(scorer, excluded, qrels, scores)
+        less_above, less_tied = counts_in_lists(scorer, excluded, qrels, scores)
         above, tied, pool = above - less_above, tied - less_tied, pool - excluded.counts
-    positives_above, positives_tied = _among_positives(qrels, scores)
+    positives_above, positives_tied = among_positives(qrels, scores)
     return Counts(qrels, qrels, above, tied, positives_above, positives_tied, pool)
 
 
@@ -79,47 +80,28 @@ def if_all_tied(qrels: Ragged, pool: Ints) -> Counts:
 
 
 def pair_scores(
-    queries: Vectors, candidates: Vectors, rows: Ints, columns: Ints, similarity: Similarity = "cosine"
+    queries: Vectors | Tokens,
+    candidates: Vectors | Tokens,
+    rows: Ints,
+    columns: Ints,
+    similarity: Similarity = "cosine",
 ) -> Doubles:
     """Exact scores of (queries[rows[i]], candidates[columns[i]])."""
-    scorer = Scorer(on_grid(queries, scales(queries, "cosine")), candidates, scales(candidates, similarity))
-    return scorer.pairs(rows, columns)
+    return scorer_of(queries, candidates, similarity).pairs(rows, columns)
 
 
-class Scorer:
-    """Exact scores of chosen pairs; candidates are put on the grid as they are needed, never all at once."""
-
-    def __init__(self, queries: Doubles, candidates: Vectors, scale: Doubles):
-        self.queries = queries
-        self.candidates = candidates
-        self.scale = scale
-
-    def grid(self, chosen: Ints | slice) -> Doubles:
-        return on_grid(self.candidates[chosen], self.scale[chosen])
-
-    def pairs(self, rows: Ints, columns: Ints) -> Doubles:
-        """Scores of (queries[rows[i]], candidates[columns[i]])."""
-        out = np.empty(rows.size)
-        for start in range(0, rows.size, GATHER_CHUNK):
-            part = slice(start, start + GATHER_CHUNK)
-            out[part] = np.einsum("ij,ij->i", self.queries[rows[part]], self.grid(columns[part]))
-        return out
-
-
-def _against_corpus(
-    scorer: Scorer, queries: Singles, qrels: Ragged, scores: Doubles, candidate_block: int
-) -> tuple[Ints, Ints]:
+def _against_corpus(scorer: Scorer, qrels: Ragged, scores: Doubles, candidate_block: int) -> tuple[Ints, Ints]:
     """How many candidates of the whole corpus score above, and the same as, each positive."""
     above = np.zeros(scores.size, dtype=np.int64)
     tied = np.zeros(scores.size, dtype=np.int64)
-    rows = qrels.rows
+    queries, rows = scorer.quick_queries, qrels.rows
     width = band(queries.shape[1])
     high = np.nextafter((scores + width).astype(np.float32), np.float32(np.inf))
     low = np.nextafter((scores - width).astype(np.float32), np.float32(-np.inf))
     buffer = np.empty((PAIR_CHUNK, min(candidate_block, len(scorer.candidates))), dtype=np.float32)
     for start in range(0, len(scorer.candidates), candidate_block):
         block = slice(start, min(start + candidate_block, len(scorer.candidates)))
-        quick = single(scorer.candidates[block], scorer.scale[block])
+        quick = scorer.quick(block)
         for first in range(0, scores.size, PAIR_CHUNK):
             chunk = slice(first, first + PAIR_CHUNK)
             asked, row_of_pair = np.unique(rows[chunk], return_inverse=True)
@@ -163,35 +145,7 @@ def _row_sums(mask: npt.NDArray[np.bool_]) -> Ints:
     return np.asarray(total + mask[:, whole:].sum(axis=1, dtype=np.int64))
 
 
-def _against_lists(scorer: Scorer, lists: Ragged, qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
-    """How many entries of each query's own list score above, and the same as, each of its positives."""
-    listed = scorer.pairs(lists.rows, lists.indices)
-    above = np.zeros(scores.size, dtype=np.int64)
-    tied = np.zeros(scores.size, dtype=np.int64)
-    rows, sizes = qrels.rows, lists.counts
-    for chunk in _chunks(sizes[rows], limit=2_000_000):
-        entries, owner = _spread(lists.starts[rows[chunk]], sizes[rows[chunk]])
-        reference = scores[chunk][owner]
-        above[chunk] = np.bincount(owner[listed[entries] > reference], minlength=chunk.stop - chunk.start)
-        tied[chunk] = np.bincount(owner[listed[entries] == reference], minlength=chunk.stop - chunk.start)
-    return above, tied
-
-
-def _chunks(sizes: Ints, limit: int) -> list[slice]:
-    """Consecutive slices whose sizes sum to about `limit` or less."""
-    group = np.cumsum(sizes) // limit
-    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), sizes.size]
-    return [slice(a, b) for a, b in pairwise(edges) if b > a]
-
-
-def _spread(starts: Ints, sizes: Ints) -> tuple[Ints, Ints]:
-    """Positions starts[i] .. starts[i] + sizes[i] - 1 for all i in one array, and the i of each."""
-    owner = np.repeat(np.arange(sizes.size), sizes)
-    within = np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.repeat(starts, sizes) + within, owner
-
-
-def _among_positives(qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
+def among_positives(qrels: Ragged, scores: Doubles) -> tuple[Ints, Ints]:
     """How many positives of the same query score above, and the same as, each positive."""
     rows = qrels.rows
     order = np.lexsort((-scores, rows))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-Similarity = Literal["cosine", "dot"]
+Similarity = Literal["cosine", "dot", "maxsim"]
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 STEP = 2.0**-26
@@ -45,11 +45,14 @@ def single(vectors: npt.NDArray[np.floating[Any]], scale: Doubles) -> Singles:
     return np.asarray(vectors, dtype=np.float32) * scale.astype(np.float32)[:, None]
 
 
-def band(dim: int) -> float:
+def band(dim: int, own_lengths: bool = False) -> float:
     """A bound on |single-precision score - exact score| for vectors in the unit ball.
 
     Scaling in single precision puts each coordinate off by at most 2^-23 of itself, and the grid by 2^-27; summing `dim`
     products in any order adds at most dim * 2^-24 relative to the sum of their absolute values, which is at most 1.
+    With `own_lengths`, a raw product was divided by a length from single precision: its square is off by at most
+    (dim + 2) * 2^-24 of itself, the root by half of that, and root and quotient are rounded once each.
     Doubled to be safe about second-order terms.
     """
-    return float(2.0 * ((dim + 8) * 2.0**-24 + np.sqrt(dim) * 2.0**-26))
+    roundings = dim + 8 + (dim / 2 + 4 if own_lengths else 0)
+    return float(2.0 * (roundings * 2.0**-24 + np.sqrt(dim) * 2.0**-26))

@@ -6,15 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench.ragged import Ints, Ragged
-from unite_bench.rank.counts import CANDIDATE_BLOCK, DENSE, Scorer, Vectors
-from unite_bench.rank.grid import Doubles, Similarity, band, on_grid, scales, single
+from unite_bench.rank.counts import CANDIDATE_BLOCK, DENSE
+from unite_bench.rank.grid import Doubles, Similarity, band
+from unite_bench.rank.lists import best_of_lists, spread
+from unite_bench.rank.maxsim import MaxSim, Tokens
+from unite_bench.rank.scorer import Scorer, Vectors, scorer_of
 
 QUERY_BLOCK = 256
 
 
 def first(
-    queries: Vectors,
-    candidates: Vectors,
+    queries: Vectors | Tokens,
+    candidates: Vectors | Tokens,
     k: int,
     pools: Ragged | None = None,
     excluded: Ragged | None = None,
@@ -26,24 +29,30 @@ def first(
     Where a query's pool holds fewer than k, the rest is -1 with score NaN. One single-precision pass proposes, widened by
     the error band; only what it proposes is scored exactly.
     """
-    scale = scales(candidates, similarity)
-    scorer = Scorer(on_grid(queries, scales(queries, "cosine")), candidates, scale)
-    best = _Best(len(queries), min(k, len(candidates)))
+    scorer = scorer_of(queries, candidates, similarity)
+    best = Best(len(queries), min(k, len(candidates)))
     if pools is not None:
         kept = pools if excluded is None else pools.keep(~_listed(pools, excluded, len(candidates)))
-        best.offer(kept.rows, kept.indices, scorer.pairs(kept.rows, kept.indices))
+        proposed, scores = best_of_lists(scorer, kept, best.k)
+        best.offer(proposed.rows, proposed.indices, scores)
         return best.places, best.scores
-    quick_queries = single(queries, scales(queries, "cosine"))
-    width = 2 * band(queries.shape[1])  # both the proposal and the one it is compared with may be off
+    if isinstance(scorer, MaxSim):
+        for rows, block, exact in scorer.blocks():
+            if excluded is not None:
+                exact[members(excluded, rows, block)] = -np.inf
+            row, column, scores = _best_of(exact, best.k)
+            best.offer(rows[row], column + block.start, scores)
+        return best.places, best.scores
+    width = 2 * band(scorer.queries.shape[1])  # both the proposal and the one it is compared with may be off
     for start in range(0, len(candidates), candidate_block):
         block = slice(start, min(start + candidate_block, len(candidates)))
-        quick = single(candidates[block], scale[block])
+        quick = scorer.quick(block)
         for top in range(0, len(queries), QUERY_BLOCK):
-            rows = slice(top, min(top + QUERY_BLOCK, len(queries)))
-            product = quick_queries[rows] @ quick.T
+            asked = slice(top, min(top + QUERY_BLOCK, len(queries)))
+            product = scorer.quick_queries[asked] @ quick.T
             if excluded is not None:
-                product[_members(excluded, rows, block)] = -np.inf
-            row, column, scores = _proposed(product, best.floor[rows] - width, best.k, width, scorer, rows, block)
+                product[members(excluded, np.arange(asked.start, asked.stop), block)] = -np.inf
+            row, column, scores = _proposed(product, best.floor[asked] - width, best.k, width, scorer, asked, block)
             best.offer(row + top, column + start, scores)
     return best.places, best.scores
 
@@ -62,13 +71,18 @@ def _proposed(
         return row, column, scorer.pairs(row + rows.start, column + block.start)
     exact = scorer.queries[rows] @ scorer.grid(block).T
     exact[~allowed] = -np.inf
+    return _best_of(exact, k)
+
+
+def _best_of(exact: Doubles, k: int) -> tuple[Ints, Ints, Doubles]:
+    """The k best entries of each row, equal scores in order of the columns; -inf is not an entry."""
     order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
     row, column = np.repeat(np.arange(len(exact)), order.shape[1]), order.reshape(-1)
     held = np.isfinite(exact[row, column])
     return row[held], column[held], exact[row[held], column[held]]
 
 
-class _Best:
+class Best:
     """The k best entries of every row so far, in order: score first, then place in the corpus."""
 
     def __init__(self, rows: int, k: int):
@@ -99,8 +113,8 @@ class _Best:
 
 
 def share_within(
-    queries: Vectors,
-    candidates: Vectors,
+    queries: Vectors | Tokens,
+    candidates: Vectors | Tokens,
     wanted: npt.NDArray[np.bool_],
     k: int,
     pools: Ragged | None = None,
@@ -112,12 +126,11 @@ def share_within(
     k counts in full where a pool is smaller.
     """
     out = np.empty(len(queries))
-    grid = on_grid(candidates, scales(candidates, similarity))
-    asked = on_grid(queries, scales(queries, "cosine"))
+    scorer = scorer_of(queries, candidates, similarity)
     for top in range(0, len(queries), QUERY_BLOCK):
         rows = slice(top, min(top + QUERY_BLOCK, len(queries)))
         inside = pool_mask(rows, len(candidates), pools, excluded)
-        scores = np.where(inside, asked[rows] @ grid.T, -np.inf)
+        scores = np.where(inside, scorer.against(np.arange(rows.start, rows.stop), slice(0, len(candidates))), -np.inf)
         depth = min(k, scores.shape[1])
         edge = -np.partition(-scores, depth - 1, axis=1)[:, depth - 1 : depth]
         over, level = scores > edge, (scores == edge) & inside
@@ -130,19 +143,16 @@ def share_within(
 
 def pool_mask(rows: slice, candidates: int, pools: Ragged | None, excluded: Ragged | None) -> npt.NDArray[np.bool_]:
     """Which candidates are in the pools of a block of queries, (rows, candidates)."""
-    whole = slice(0, candidates)
-    inside = (
-        np.ones((rows.stop - rows.start, candidates), dtype=bool) if pools is None else _members(pools, rows, whole)
-    )
-    return inside if excluded is None else inside & ~_members(excluded, rows, whole)
+    asked, whole = np.arange(rows.start, rows.stop), slice(0, candidates)
+    inside = np.ones((asked.size, candidates), dtype=bool) if pools is None else members(pools, asked, whole)
+    return inside if excluded is None else inside & ~members(excluded, asked, whole)
 
 
-def _members(lists: Ragged, rows: slice, block: slice) -> npt.NDArray[np.bool_]:
+def members(lists: Ragged, rows: Ints, block: slice) -> npt.NDArray[np.bool_]:
     """Which candidates of a block are in the lists of a block of queries, (rows, block)."""
-    inside = np.zeros((rows.stop - rows.start, block.stop - block.start), dtype=bool)
-    span = slice(int(lists.starts[rows.start]), int(lists.starts[rows.stop]))
-    row = np.repeat(np.arange(rows.stop - rows.start), lists.counts[rows])
-    column = lists.indices[span] - block.start
+    inside = np.zeros((rows.size, block.stop - block.start), dtype=bool)
+    entries, row = spread(lists.starts[rows], lists.counts[rows])
+    column = lists.indices[entries] - block.start
     held = (column >= 0) & (column < inside.shape[1])
     inside[row[held], column[held]] = True
     return inside

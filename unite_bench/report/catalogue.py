@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unite_bench.report.leaderboard import LETTERS
+from unite_bench.report.layout import LETTERS
 from unite_bench.report.table import Cell, Row, Table
 from unite_bench.sources.opening import missing_datasets
 from unite_bench.spec.model import PlannedTask, Task
 from unite_bench.spec.source_kinds import HUB_SOURCES
 
 Entry = Task | PlannedTask
-COLUMNS = ("asks", "granularity", "queries", "candidates", "measure", "protocol", "data", "licence", "seen by")
+QUESTION = " A number with ? is not verified."
+COLUMNS = ("asks", "granularity", "queries", "candidates", "measure", "status", "data", "licence", "seen by", "source")
+STATUSES = ("own", "verified", "reconstructed", "unverified", "incomplete")
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,13 @@ class Filter:
 
     granularity: str | None = None
     modality: str | None = None
+    status: str | None = None
 
     def wants(self, entry: Entry) -> bool:
-        kinds = {kind for side in _modalities(entry) for kind in side.split("+")}
-        return (self.granularity in (None, entry.granularity)) and (self.modality is None or self.modality in kinds)
+        kinds = {kind for side in modalities(entry) for kind in side.split("+")}
+        if self.modality is not None and self.modality not in kinds:
+            return False
+        return self.granularity in (None, entry.granularity) and self.status in (None, status_of(entry))
 
 
 def catalogue_table(entries: Iterable[Entry]) -> Table:
@@ -41,25 +46,37 @@ def catalogue_table(entries: Iterable[Entry]) -> Table:
                     _count(entry, "queries"),
                     _count(entry, "candidates"),
                     entry.primary,
-                    protocol_of(entry),
+                    status_of(entry),
                     data_of(entry),
                     entry.licence or "-",
                     ", ".join(entry.trained_on) or "-",
+                    entry.protocol.source or "-",
                 )
             ),
         )
         for entry in entries
     ]
-    return Table(_counted(row.cells[5].text for row in rows), "task", COLUMNS, tuple(rows))
+    return Table(counted(row.cells[5].text for row in rows) + QUESTION, "task", COLUMNS, tuple(rows))
+
+
+def status_table(suites: Mapping[str, Sequence[Entry]]) -> Table:
+    """How many tasks of each suite have which status; the last row counts every task once."""
+    once = {entry.name: entry for entries in suites.values() for entry in entries}
+    rows = []
+    for name, entries in {**suites, "all of them": list(once.values())}.items():
+        counts = Counter(map(status_of, entries))
+        cells = (len(entries), *(counts[status] for status in STATUSES))
+        rows.append(Row(name, tuple(Cell(str(count)) for count in cells), below_rule=name not in suites))
+    return Table("", "suite", ("tasks", *STATUSES), tuple(rows))
 
 
 def asks(entry: Entry) -> str:
     """Query and candidate modality as papers write them."""
-    query, *targets = ("+".join(LETTERS.get(kind, "?") for kind in side.split("+")) for side in _modalities(entry))
+    query, *targets = ("+".join(LETTERS.get(kind, "?") for kind in side.split("+")) for side in modalities(entry))
     return f"{query}→{targets[0] if len(set(targets)) == 1 else 'any'}"
 
 
-def protocol_of(entry: Entry) -> str:
+def status_of(entry: Entry) -> str:
     """How far the protocol is known; `incomplete` for what cannot run."""
     return "incomplete" if isinstance(entry, PlannedTask) else entry.protocol.status
 
@@ -73,19 +90,8 @@ def data_of(entry: Entry) -> str:
     return "to fetch" if missing_datasets(entry) else "here"
 
 
-def in_words(entry: PlannedTask) -> Sequence[str]:
-    """A planned task told in plain lines."""
-    lines = [
-        f"{entry.name}@{entry.version}: {entry.title or ''}",
-        f"asks {asks(entry)}, {entry.granularity}; {entry.primary}",
-    ]
-    lines += [f"dataset: {entry.dataset}"] if entry.dataset else []
-    lines += ["It is incomplete and cannot run. What is missing:", *(f"  - {what}" for what in entry.missing)]
-    lines += [f"protocol: {entry.protocol.status}, from {entry.protocol.source or 'no source'}"]
-    return lines + ([f"notes: {entry.notes}"] if entry.notes else [])
-
-
-def _modalities(entry: Entry) -> list[str]:
+def modalities(entry: Entry) -> list[str]:
+    """The modality of the queries, then of each corpus; `mixed` where every row has its own."""
     if isinstance(entry, PlannedTask):
         return [entry.queries.modality, entry.candidates.modality]
     sides = (entry.queries, *entry.corpora)
@@ -100,9 +106,8 @@ def _count(entry: Entry, side: str) -> str:
     return f"{value:,}" + ("" if expected is not None and expected.status == "verified" else "?")
 
 
-def _counted(statuses: Iterable[str]) -> str:
+def counted(statuses: Iterable[str]) -> str:
+    """Tasks by status in one line."""
     counts = Counter(statuses)
-    told = ", ".join(
-        f"{counts[name]} {name}" for name in ("own", "verified", "reconstructed", "unverified", "incomplete")
-    )
-    return f"{sum(counts.values())} tasks by protocol: {told}. A number with ? is not verified."
+    told = ", ".join(f"{counts[name]} {name}" for name in STATUSES)
+    return f"{sum(counts.values())} tasks: {told}."

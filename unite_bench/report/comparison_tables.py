@@ -120,12 +120,12 @@ def _cells(d: Difference, own: tuple[str, ...], margin: float | None) -> tuple[C
         Cell(percent(d.difference)),
         Cell(_interval(d.interval)),
         *(shown[name] for name in own),
-        Cell(_p(d.test.p)),
-        Cell(_p(d.test.mid_p)),
-        Cell(_p(d.corrected)),
+        Cell(p_value(d.test.p)),
+        Cell(p_value(d.test.mid_p)),
+        Cell(p_value(d.corrected)),
         Cell(" / ".join(map(str, d.win_tie_loss))),
         Cell(percent(d.detectable)),
-        *(() if margin is None else (Cell(_p(d.equivalent(margin))),)),
+        *(() if margin is None else (Cell(p_value(d.equivalent(margin))),)),
     )
 
 
@@ -146,7 +146,8 @@ def _interval(interval: Interval) -> str:
     return f"[{percent(interval[0])}, {percent(interval[1])}]"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """Three digits, or the power of ten below that."""
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from unite_bench.errors import UsageError
 from unite_bench.report.leaderboard import percent
+from unite_bench.report.protocols import one_protocol
 from unite_bench.report.table import MISSING, Cell, Row, Table
 from unite_bench.report.temporal import controls_of
 from unite_bench.results import Result
@@ -21,6 +22,7 @@ COLUMNS = ("task", "mean", "worst wording", "wrong instruction", "drop", "ceilin
 def instructions_table(results: Iterable[Result]) -> Table:
     """One row per embedder and task with wordings, in percent. Raises UsageError if no result has any."""
     whole = {(r.embedder, r.task): r for r in results if not r.record["partial"]}
+    protocol = one_protocol(whole.values())
     controls = controls_of(whole.values())
     rows = [
         Row(embedder, (Cell(task), *_cells(result, controls.get((embedder, task), {}).get("wrong-instruction"))))
@@ -31,6 +33,7 @@ def instructions_table(results: Iterable[Result]) -> Table:
         raise UsageError("no result has wordings; `unite-bench run --task scenes-instruction` makes one")
     caption = (
         "hit@1 by instruction, in percent. drop: the mean less the score under a wrong instruction, which should fall."
+        + protocol
     )
     return Table(caption, "embedder", COLUMNS, tuple(rows))
 
@@ -43,5 +46,5 @@ def _cells(result: Result, wrong: Result | None) -> tuple[Cell, ...]:
     return _cell(result.primary), _cell(worst), *misled, ceiling, _cell(chance)
 
 
-def _cell(value: float) -> Cell:
-    return Cell(percent(value), value, ranked=False)
+def _cell(value: float | None) -> Cell:
+    return MISSING if value is None else Cell(percent(value), value, ranked=False)

@@ -1,4 +1,4 @@
-"""Results as tables: a row an embedder, a column a group of tasks (granularity and modality) or one task."""
+"""Scores under a layout: a row an embedder, a column a task or a mean over some."""
 
 from __future__ import annotations
 
@@ -6,173 +6,166 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from unite_bench.errors import DataError, UsageError
-from unite_bench.metrics.aggregate import above_chance, over_tasks
+from unite_bench.metrics.aggregate import above_chance
+from unite_bench.report.entries import (
+    DISPUTED,
+    IN_DOMAIN,
+    NOTES,
+    PRINTED_MEAN,
+    Entry,
+    Score,
+    measured,
+)
+from unite_bench.report.layout import Column, Layout, by_group_layout, by_task_layout
 from unite_bench.report.table import MISSING, NOT_APPLICABLE, Cell, Row, Table, ordered
 from unite_bench.results import Result
+from unite_bench.spec.measures import parse_measure
 from unite_bench.spec.model import Suite, Task
-
-IN_DOMAIN = "†"
-UNKNOWN = "?"
-NOTES = {
-    IN_DOMAIN: "trained on this task's train split or on its generator (in-domain); never best.",
-    UNKNOWN: "training data not declared; it may contain this task.",
-}
-LETTERS = {"text": "T", "image": "I", "video": "V"}
 
 
 def by_group(suite: Suite, tasks: Sequence[Task], results: Iterable[Result]) -> Table:
-    """Columns by granularity and modality; cells are means of chance-corrected primary scores, in percent.
-
-    The last column is the mean over granularities of the means over their tasks, where every task has a result and the
-    suite's tasks may be averaged at all.
-    """
-    held = _latest(tasks, results)
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(f"{task.granularity} {arrow(task)}", []).append(task)
-    rows = []
-    for name, of in held.items():
-        cells = [_group_cell(of, group) for group in groups.values()]
-        rows.append(Row(name, (*cells, _mean_cell(of, tasks, suite)), _apart(name, of.values())))
-    caption = (
-        f"{suite.title or suite.name}: mean of (score - chance) / (1 - chance) of each task's primary measure, in percent, "
-        f"{len(tasks)} tasks."
-    )
-    return _table(caption, [*groups, "mean"], rows)
+    """Columns by granularity and modality; cells are means of chance-corrected primary scores, in percent."""
+    layout = by_group_layout(suite, tasks)
+    return layout_table(layout, measured(layout.tasks, results))
 
 
 def by_task(suite: Suite, tasks: Sequence[Task], results: Iterable[Result], interval: bool = False) -> Table:
-    """One column a task; cells are the raw primary measure in percent, with half the 95 % interval if asked."""
-    held = _latest(tasks, results)
-    rows = [
-        Row(
-            name, tuple(_task_cell(of.get(task.label), of, task, interval) for task in tasks), _apart(name, of.values())
-        )
-        for name, of in held.items()
-    ]
-    chances = [next((_chance(of[t.label]) for of in held.values() if t.label in of), None) for t in tasks]
-    shown = tuple(Cell("-") if c is None else Cell(percent(c), c, ranked=False) for c in chances)
-    rows.append(Row("chance", shown, below_rule=True))
-    caption = f"{suite.title or suite.name}: primary measure of each task in percent."
-    return _table(caption, [f"{task.name} {task.primary}" for task in tasks], rows)
+    """One column a task; cells are the raw primary measure in percent, with the 95 % interval if asked."""
+    layout = by_task_layout(suite, tasks)
+    return layout_table(layout, measured(layout.tasks, results), intervals=interval)
 
 
-def percent(value: float) -> str:
-    """In percent with one digit; what rounds to zero has no sign."""
-    return f"{100 * value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.001 else f"{100 * value:.1f}"
+def layout_table(layout: Layout, entries: Sequence[Entry], digits: int = 1, intervals: bool = False) -> Table:
+    """The table of a layout, values in percent with so many digits.
 
-
-def arrow(task: Task) -> str:
-    """The modalities of a task as papers write them: T→I, I+T→T, T→any for a mixed pool."""
-
-    def letters(side_modality: object) -> str:
-        if not isinstance(side_modality, str):
-            return "any"
-        return "+".join(LETTERS[kind] for kind in side_modality.split("+"))
-
-    targets = {letters(side.modality) for side in task.corpora}
-    return f"{letters(task.queries.modality)}→{targets.pop() if len(targets) == 1 else 'any'}"
-
-
-def _table(caption: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
-    used = {mark for row in rows for cell in row.cells for mark in cell.marks}
-    return Table(caption, "embedder", tuple(columns), ordered(rows), {m: t for m, t in NOTES.items() if m in used})
-
-
-def _latest(tasks: Sequence[Task], results: Iterable[Result]) -> dict[str, dict[str, Result]]:
-    """Embedder to task to result. Partial results are never tabled, and what cannot be compared is never in one column.
-
-    Raises UsageError if there is nothing to table, DataError if two results would share a cell, or if the results of a
-    column differ in their data or protocol.
+    A mean is given where every task below it has a score, or where its source prints it; a partial row has none. Where
+    measured and published rows stand together, only measured ones are compared.
     """
-    known = {task.label: task for task in tasks}
-    held: dict[str, dict[str, Result]] = {}
-    shapes: dict[str, tuple[str, Result]] = {}
-    for result in results:
-        label = result.record["task"]["label"]
-        if label not in known or result.record["partial"] or known[label].primary not in result.record["measures"]:
-            continue
-        of = held.setdefault(result.embedder, {})
-        if label in of and of[label].identity != result.identity:
-            raise DataError(
-                f"{result.embedder} has two different results for {label} (other weights, data or protocol): "
-                f"{of[label].identity} and {result.identity}; keep one of them in the folder"
-            )
-        shape = f"data {result.record['data']['digest'][:12]}, protocol {compared_protocol(result)}"
-        first_shape, first = shapes.setdefault(label, (shape, result))
-        if shape != first_shape:
-            raise DataError(
-                f"{label}: {first.embedder} ({first_shape}) and {result.embedder} ({shape}) cannot stand in one column; "
-                "tabulate them from separate folders"
-            )
-        of[label] = result
-    if not held:
-        raise UsageError("no results for these tasks; `unite-bench run --model NAME --suite NAME` makes them")
-    return held
+    mixed = len({entry.published for entry in entries}) == 2
+    rows = []
+    for entry in entries:
+        scores = [_column_score(layout, column, entry) for column in layout.columns]
+        cells = [
+            _cell(layout, column, entry, score, digits, intervals, compared=not (mixed and entry.published))
+            for column, score in zip(layout.columns, scores, strict=True)
+        ]
+        if entry.published and not any(scores):
+            continue  # it has scores of tasks here, and none that a column shows
+        apart = stands_apart(entry.name, [score.marks for score in scores if score]) or entry.name in layout.apart
+        traits = {"backbone": entry.backbone, "size": entry.size}
+        rows.append(Row(entry.name, tuple(cells), apart, entry.marks, traits=traits))
+    if layout.chance:
+        rows.append(_chance_row(layout, entries, digits))
+    return Table(
+        _caption(layout, entries),
+        "embedder",
+        tuple(column.name for column in layout.columns),
+        ordered(rows),
+        notes(rows),
+        heads=tuple(column.head for column in layout.columns) if any(c.head for c in layout.columns) else (),
+    )
 
 
-def compared_protocol(result: Result) -> str:
-    """What must agree within a column, and between results that are compared: the task's own protocol, instructions,
-    frames and what happens on errors."""
-    protocol = result.record["protocol"]
-    return ", ".join(str(protocol[key]) for key in ("task", "instructions", "frames", "on_error"))
+def stands_apart(name: str, marks: Iterable[Sequence[str]]) -> bool:
+    """Whether a row stands below the rule, by the marks of its cells: trained on these tasks' data, or told the answers."""
+    return name == "oracle" or any(IN_DOMAIN in of for of in marks)
 
 
-def _chance(result: Result) -> float:
-    return float(result.record["measures"][result.record["task"]["primary"]]["chance"])
+def notes(rows: Sequence[Row]) -> dict[str, str]:
+    """What must be said under the table of the marks that its rows and cells carry."""
+    used = {mark for row in rows for marks in (row.marks, *(cell.marks for cell in row.cells)) for mark in marks}
+    disputed = dict.fromkeys(
+        f"{row.name}: {cell.text}, {cell.reason.split('; ')[0]}"
+        for row in rows
+        for cell in row.cells
+        if DISPUTED in cell.marks
+    )
+    said = {mark: text for mark, text in NOTES.items() if mark in used}
+    if disputed:
+        said[DISPUTED] = f"{NOTES[DISPUTED]} {'; '.join(disputed)}."
+    return said
 
 
-def _beats_chance(result: Result) -> bool:
-    """Whether the interval of the primary measure lies above chance; what does not is never best."""
-    return float(result.record["measures"][result.record["task"]["primary"]]["low"]) > _chance(result)
+def percent(value: float, digits: int = 1) -> str:
+    """In percent; what rounds to zero has no sign."""
+    text = f"{100 * value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _corrected(result: Result) -> float:
-    return above_chance(result.primary, _chance(result))
+def _column_score(layout: Layout, column: Column, entry: Entry) -> Score | None:
+    """The score of a column, or None where something below it is missing."""
+    parts = [_column_score(layout, part, entry) for part in column.of]
+    parts += [_task_score(layout, column, entry, n) for n in range(len(column.tasks))]
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return entry.means.get(f"{layout.name}/{column.full_name}")
+    if len(found) == 1 and not column.less:
+        return found[0]
+    value = float((np.sum if column.total else np.mean)([part.value for part in found]))
+    marks = tuple(mark for mark in NOTES if any(mark in part.marks for part in found))
+    queries = sum(part.queries or 0 for part in found) or None
+    beats = any(part.beats_chance for part in found)
+    if column.less:
+        controls = [entry.scores.get((task.label, column.measure_of(task))) for task in column.less]
+        if any(control is None for control in controls):
+            return None
+        chances = [part.chance or 0.0 for part in found]
+        value -= max(float(np.mean(chances)), *(control.value for control in controls if control is not None))
+    # A mean has no interval of its own here; where nothing below it beats chance, it stands at chance.
+    return Score(value, None if beats else (value, value), None if beats else value, queries, marks)
 
 
-def _marks(results: Iterable[Result]) -> tuple[str, ...]:
-    found = {result.record["contamination"] for result in results}
-    return (IN_DOMAIN,) * ("in-domain" in found) + (UNKNOWN,) * ("unknown" in found)
+def _task_score(layout: Layout, column: Column, entry: Entry, n: int) -> Score | None:
+    """The score of one task of a column, corrected for chance if the layout asks for it."""
+    task = column.tasks[n]
+    score = entry.scores.get((task.label, column.measure_of(task)))
+    if score is None or not layout.corrected:
+        return score
+    if score.chance is None:
+        return None
+    at_chance = None if score.beats_chance else (0.0, 0.0)
+    value = above_chance(score.value, score.chance)
+    return Score(value, at_chance, 0.0, score.queries, score.marks, score.reason)
 
 
-def _apart(name: str, results: Iterable[Result]) -> bool:
-    """Whether a row stands below the rule: trained on these tasks' data, or told the answers."""
-    return name == "oracle" or any(result.record["contamination"] == "in-domain" for result in results)
+def _cell(
+    layout: Layout, column: Column, entry: Entry, score: Score | None, digits: int, intervals: bool, compared: bool
+) -> Cell:
+    if score is None:
+        return MISSING if any(entry.can(task) for task in column.all_tasks) else NOT_APPLICABLE
+    ranks = column.measure is not None and parse_measure(column.measure).lower_is_better
+    raw = len(column.all_tasks) == 1 and not layout.corrected and not column.less
+
+    def shown(value: float) -> str:
+        return f"{value:.{digits}f}" if ranks else percent(value, digits)
+
+    text = shown(score.value)
+    interval = score.interval if raw else None
+    if intervals and interval is not None:
+        text += f" [{shown(interval[0])}, {shown(interval[1])}]"
+    # A mean that was printed has been averaged by others; its protocol stands in the reason.
+    marks = score.marks if entry.published else tuple(mark for mark in score.marks if mark != PRINTED_MEAN)
+    ranked = compared and score.beats_chance and not ranks
+    return Cell(text, score.value, ranked, marks, interval, score.reason)
 
 
-def _can(of: dict[str, Result], task: Task) -> bool:
-    """Whether the embedder of these results declares the task's modalities, as far as the task file names them."""
-    declared = set(next(iter(of.values())).record["embedder"]["modalities"])
-    wanted = {side.modality for side in (task.queries, *task.corpora) if isinstance(side.modality, str)}
-    return wanted <= declared
+def _chance_row(layout: Layout, entries: Sequence[Entry], digits: int) -> Row:
+    cells = []
+    for column in layout.columns:
+        alone = column.tasks[0] if len(column.all_tasks) == 1 and column.tasks else None
+        found = [e.scores.get((alone.label, column.measure_of(alone))) for e in entries] if alone else []
+        chance = next((score.chance for score in found if score is not None and score.chance is not None), None)
+        cells.append(MISSING if chance is None else Cell(percent(chance, digits), chance, ranked=False))
+    return Row("chance", tuple(cells), below_rule=True)
 
 
-def _task_cell(result: Result | None, of: dict[str, Result], task: Task, interval: bool) -> Cell:
-    if result is None:
-        return MISSING if _can(of, task) else NOT_APPLICABLE
-    measured = result.record["measures"][task.primary]
-    text = f"{100 * result.primary:.1f}"
-    if interval:
-        text += f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
-    return Cell(text, result.primary, _beats_chance(result), _marks([result]))
-
-
-def _group_cell(of: dict[str, Result], group: Sequence[Task]) -> Cell:
-    found = [of[task.label] for task in group if task.label in of]
-    if len(found) < len(group):
-        return MISSING if any(_can(of, task) for task in group) else NOT_APPLICABLE
-    value = float(np.mean([_corrected(result) for result in found]))
-    return Cell(percent(value), value, any(map(_beats_chance, found)), _marks(found))
-
-
-def _mean_cell(of: dict[str, Result], tasks: Sequence[Task], suite: Suite) -> Cell:
-    if not suite.aggregate or any(task.label not in of for task in tasks):
-        return MISSING
-    grouped: dict[str, list[float]] = {}
-    for task in tasks:
-        grouped.setdefault(task.granularity, []).append(_corrected(of[task.label]))
-    value = over_tasks(grouped)
-    beats = any(_beats_chance(of[task.label]) for task in tasks)
-    return Cell(percent(value), value, beats, _marks(of[task.label] for task in tasks))
+def _caption(layout: Layout, entries: Sequence[Entry]) -> str:
+    """Title, number of tasks, and how many queries they have, as far as results or the catalogue say."""
+    asked = [task for task in layout.tasks if any(task in column.all_tasks for column in layout.columns)]
+    counts = {task.label: task.queries for task in asked if task.queries is not None}
+    for entry in entries:
+        counts |= {label: score.queries for (label, _), score in entry.scores.items() if score.queries is not None}
+    held = [counts[task.label] for task in asked if task.label in counts]
+    size = f"; n = {sum(held):,} queries" if len(held) == len(asked) else ""
+    protocol = next((entry.protocol for entry in entries if entry.protocol), "")
+    return f"{layout.title}; {len(asked)} task{'s' if len(asked) != 1 else ''}{size}.{protocol}"

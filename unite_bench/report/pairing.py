@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench.errors import DataError, UsageError
-from unite_bench.report.leaderboard import compared_protocol
+from unite_bench.protocol import switches
+from unite_bench.report.protocols import compared_protocol, one_protocol
 from unite_bench.results import Result, read, read_rows
 
 Doubles = npt.NDArray[np.float64]
@@ -24,7 +25,7 @@ class Paired:
     """One task under several embedders, over the same queries in the same order.
 
     `values` (queries, embedders) float64 of the task's primary measure; `clusters` one label a query; `rows` the per-query
-    rows of each embedder.
+    rows of each embedder; `protocol` what a caption says of the protocol that all share.
     """
 
     label: str
@@ -34,32 +35,39 @@ class Paired:
     clusters: tuple[str, ...]
     values: Doubles
     rows: tuple[Rows, ...]
+    protocol: str = ""
 
 
-def paired(paths: Iterable[Path], embedders: Sequence[str], labels: Sequence[str] | None = None) -> list[Paired]:
+def paired(
+    results: Iterable[Result | Path], embedders: Sequence[str], labels: Sequence[str] | None = None
+) -> list[Paired]:
     """Every task (of those with these labels, in their order) for which all the embedders have a whole result.
+
+    `results` hold their rows, or are paths of written ones.
 
     Raises UsageError if an embedder has no result or no task is shared, DataError if results are of different task
     versions, data, protocols or queries.
     """
-    found = _found(paths, embedders)
+    found = _found(results, embedders)
     _same_versions(found, embedders, None if labels is None else {label.split("@")[0] for label in labels})
     shared = set.intersection(*({label for label, name in found if name == embedder} for embedder in embedders))
     order = sorted(shared) if labels is None else [label for label in labels if label in shared]
     if not order:
         raise UsageError(f"no task has results of {' and '.join(embedders)}; `unite-bench run` makes them")
-    return [_pair(label, embedders, [found[label, embedder] for embedder in embedders]) for label in order]
+    pairs = [pair_of(label, embedders, [found[label, embedder] for embedder in embedders]) for label in order]
+    one_protocol(found[label, embedders[0]][1] for label in order)
+    return pairs
 
 
-Found = dict[tuple[str, str], tuple[Path, Result]]
+Found = dict[tuple[str, str], tuple[Path | None, Result]]
 
 
-def _found(paths: Iterable[Path], embedders: Sequence[str]) -> Found:
-    """(task label, embedder) to the one whole result there is of it."""
+def _found(results: Iterable[Result | Path], embedders: Sequence[str]) -> Found:
+    """(task label, embedder) to the one whole result there is of it, and where it was read."""
     found: Found = {}
     known, partial = set(), set()
-    for path in paths:
-        result = read(path)
+    for given in results:
+        path, result = (None, given) if isinstance(given, Result) else (given, read(given))
         known.add(result.embedder)
         if result.embedder not in embedders:
             continue
@@ -91,16 +99,24 @@ def _same_versions(found: Found, embedders: Sequence[str], names: set[str] | Non
             raise DataError(f"{name}: other versions are other tasks ({said}); {AGAIN}")
 
 
-def _pair(label: str, embedders: Sequence[str], held: Sequence[tuple[Path, Result]]) -> Paired:
+def pair_of(label: str, embedders: Sequence[str], held: Sequence[tuple[Path | None, Result]]) -> Paired:
+    """One task of embedders with these results (and the files they were read from). Raises DataError if they cannot be
+    compared."""
     first = held[0][1]
-    rows = tuple(read_rows(path) for path, _ in held)
+    if any(switches(result.record["protocol"])["dual_softmax"] is not None for _, result in held):
+        raise DataError(
+            f"{label}: under dual softmax every query's ranks depend on the other queries, so no test by query holds; "
+            "compare results without it"
+        )
+    rows = tuple(result.rows if path is None else read_rows(path) for path, result in held)
     for embedder, (path, result), own in zip(embedders, held, rows, strict=True):
+        if not own:
+            raise UsageError(f"{label}: the result of {embedder} has no rows; give the folder it was written to")
         for difference in _differences(first, result, rows[0], own):
             raise DataError(f"{label}: {embedders[0]} and {embedder} cannot be compared: {difference}; {AGAIN}")
         if "cluster" not in own[0]:
-            raise DataError(
-                f"{path.with_suffix('.parquet')}: written before rows held their cluster; run the task again"
-            )
+            where = f"the result of {embedder}" if path is None else path.with_suffix(".parquet")
+            raise DataError(f"{where}: written before rows held their cluster; run the task again")
     task = first.record["task"]
     measure = str(task["primary"])
     return Paired(
@@ -111,6 +127,7 @@ def _pair(label: str, embedders: Sequence[str], held: Sequence[tuple[Path, Resul
         tuple(str(row["cluster"]) for row in rows[0]),
         np.array([[row[measure] for row in own] for own in rows], dtype=np.float64).T,
         rows,
+        one_protocol([first]),
     )
 
 

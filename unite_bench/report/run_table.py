@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unite_bench.report.leaderboard import arrow
+from unite_bench.report.layout import arrow
+from unite_bench.report.protocols import one_protocol
 from unite_bench.running import Outcome
 
 HEAD = ("task", "kind", "form", "measure", "score", "95 % interval", "chance", "pool")
@@ -43,7 +44,11 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = ["", "Scores, intervals and chance in percent. Not a claim of ability: small, partly procedural data."]
+    protocol = one_protocol(outcome.result for outcome in outcomes if outcome.result is not None)
+    lines = [
+        "",
+        f"Scores, intervals and chance in percent. Not a claim of ability: small, partly procedural data.{protocol}",
+    ]
     if any(o.result is not None and o.result.record["contamination"] == "in-domain" for o in outcomes):
         lines.append("† trained on this task's train split or on its generator (in-domain).")
     said: dict[str, list[str]] = {}

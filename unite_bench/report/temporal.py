@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from unite_bench.errors import UsageError
 from unite_bench.report.leaderboard import percent
+from unite_bench.report.protocols import one_protocol
 from unite_bench.report.table import MISSING, Cell, Row, Table
 from unite_bench.results import Result
 
@@ -61,6 +62,8 @@ def controls_of(results: Iterable[Result]) -> dict[tuple[str, str], dict[str, Re
 
 def temporal_table(results: Iterable[Result]) -> Table:
     """The temporal scores in percent. Raises UsageError if no task has a control."""
+    results = list(results)
+    protocol = one_protocol(result for result in results if not result.record["partial"])
     rows = temporal_scores(results)
     if not rows:
         raise UsageError("no result has a control beside it; `unite-bench run --suite embedded-controls` makes them")
@@ -69,7 +72,8 @@ def temporal_table(results: Iterable[Result]) -> Table:
         return MISSING if value is None else Cell(percent(value), value, ranked=False)
 
     return Table(
-        "Tasks over clips, in percent. temporal: the score less the better control, which counts as chance if below.",
+        "Tasks over clips, in percent. temporal: the score less the better control, which counts as chance if below."
+        + protocol,
         "embedder",
         ("task", "score", "one frame", "shuffled", "temporal"),
         tuple(
