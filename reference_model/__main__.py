@@ -9,6 +9,8 @@ from pathlib import Path
 
 from unite_bench.errors import UniteBenchError
 
+RUNS = Path(__file__).parent / "study" / "runs.jsonl"
+
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reference_model", description=__doc__)
@@ -22,9 +24,18 @@ def main(arguments: list[str] | None = None) -> int:
     curve = commands.add_parser("curve", help="draw the log of a run")
     curve.add_argument("log", type=Path, help="the training.jsonl of a run")
     curve.add_argument("out", type=Path, help="the picture to write, a .png")
+    study = commands.add_parser("study", help="run the study's arms (study/PROTOCOL.md), or go on with it")
+    study.add_argument("--work", type=Path, required=True, help="folder for worlds and features: large, not for git")
+    study.add_argument("--out", type=Path, default=RUNS, help="one line a run is appended here")
+    study.add_argument("--families", nargs="+", default=["mask", "stages", "mixture", "fine", "video"])
+    study.add_argument(
+        "--share", type=int, nargs=2, default=(1, 1), metavar=("N", "OF"), help="every OF-th run, from the N-th"
+    )
+    verdicts = commands.add_parser("verdicts", help="print the study's table from its runs")
+    verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
     given = parser.parse_args(arguments)
     try:
-        return _train(given) if given.command == "train" else _curve(given)
+        return {"train": _train, "curve": _curve, "study": _study, "verdicts": _verdicts}[given.command](given)
     except UniteBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -49,6 +60,20 @@ def _train(given: argparse.Namespace) -> int:
         recipe = replace(recipe, **timed)
     sizes = {name: int(value * given.scenes) for name, value in vars(recipe.sizes).items()}
     train(replace(recipe, sizes=Sizes(**sizes)), given.data, given.work, given.out)
+    return 0
+
+
+def _study(given: argparse.Namespace) -> int:
+    from reference_model.study.run import run_all
+
+    run_all(given.work, given.out, given.families, tuple(given.share))
+    return 0
+
+
+def _verdicts(given: argparse.Namespace) -> int:
+    from reference_model.study.verdicts import judge, read_runs, table
+
+    print(table(judge(read_runs(given.runs))))
     return 0
 
 

@@ -10,7 +10,7 @@ from reference_model.preprocess import Preprocessing
 from reference_model.prompt import render
 from reference_model.train.batches import length_groups
 from reference_model.train.features import Features
-from reference_model.train.mamcl import mamcl_loss
+from reference_model.train.mamcl import Losses, Options, Side, dense_losses, mamcl_loss
 from reference_model.train.pairs import Pair, modality_bits
 from unite_bench.items import Item
 
@@ -52,7 +52,8 @@ def contrastive_loss(
     preprocessing: Preprocessing,
     settings: Settings,
     temperature: float,
-    both: bool,
+    options: Options,
+    losses: Losses = dense_losses,
 ) -> torch.Tensor:
     """MAMCL over the pairs; equal items are embedded once."""
     import torch
@@ -66,17 +67,16 @@ def contrastive_loss(
             unique.append(item)
     vectors = item_vectors(model, unique, features, tokenizer, preprocessing, settings)
 
-    def rows(items: Sequence[Item]) -> torch.Tensor:
-        return torch.tensor([places[item.digest, item.instruction] for item in items])
+    def side(items: Sequence[Item]) -> Side:
+        at = torch.tensor([places[item.digest, item.instruction] for item in items])
+        return Side(vectors[at], torch.tensor([modality_bits(item) for item in items]), at)
 
-    at_queries, at_candidates = rows(queries), rows(candidates)
     return mamcl_loss(
-        vectors[at_queries],
-        vectors[at_candidates],
-        torch.tensor([modality_bits(item) for item in candidates]),
-        at_candidates,
+        side(queries),
+        side(candidates),
+        torch.arange(len(pairs)),
         temperature,
+        options,
         torch.tensor([pair.unmasked for pair in pairs]),
-        torch.tensor([modality_bits(item) for item in queries]) if both else None,
-        at_queries if both else None,
+        losses,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from unite_bench.errors import DataError
 
 TALKS = ("still", "clip", "change", "reading")
+INSTRUCTED = ("it2i-edit", "vt2v-edit", "it2t-question", "t2it", "union", "modality")
 
 
 @dataclass
@@ -43,26 +44,20 @@ def read_curves(path: Path) -> Curves:
 
 
 def draw_curves(log: Path, out: Path) -> None:
-    """Three panels: training loss, losses of validation talks, hit@1 on validation scenes."""
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
+    """Four panels: training loss, losses of validation talks, hit@1 on validation scenes without and with instructions."""
+    from unite_bench.report.figures.style import save
+    from unite_bench.report.figures.training import Panel, training_curves
 
     curves = read_curves(log)
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    losses, talks, hits = figure.subplots(1, 3)
-    for stage, points in curves.losses.items():
-        losses.plot(*zip(*points, strict=True), label=stage)
-    colours = [colormaps["tab20"](number) for number in range(20)]
-    for number, (name, points) in enumerate(curves.tests.items()):
-        panel = talks if name in TALKS else hits
-        panel.plot(*zip(*points, strict=True), marker=".", label=name, color=colours[number % len(colours)])
-    for axes, title in ((losses, "training loss"), (talks, "validation: loss of talks"), (hits, "validation: hit@1")):
-        axes.set(title=title, xlabel="minutes of training")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-        for start in list(curves.starts.values())[1:]:
-            axes.axvline(start, color="grey", linewidth=0.8, linestyle=":")
-    losses.set_ylim(0, 6)
-    talks.set_ylim(0, 3)
-    hits.set_ylim(0, 1)
-    figure.savefig(out, dpi=100)
+    scenes = {name: points for name, points in curves.tests.items() if name not in TALKS}
+    panels = [
+        Panel("training loss", curves.losses, top=6),
+        Panel("validation: loss of talks", {name: curves.tests[name] for name in TALKS if name in curves.tests}, top=3),
+        Panel("validation: hit@1", {name: scenes[name] for name in scenes if name not in INSTRUCTED}, top=1),
+        Panel("validation: hit@1, instructions", {name: scenes[name] for name in INSTRUCTED if name in scenes}, top=1),
+    ]
+    caption = (
+        f"One training run over {', '.join(curves.starts)} (begun at the dotted lines), single seed, no intervals."
+    )
+    starts = {stage: start for stage, start in curves.starts.items() if start > 0}
+    save(training_curves([p for p in panels if p.series], "minutes of training", starts, caption), out)

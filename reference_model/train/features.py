@@ -1,16 +1,23 @@
-"""Visual features of a bank, computed once: vision tower and projector are frozen in both of UNITE's stages."""
+"""Visual features of banks, computed once: vision tower and projector are frozen in both of UNITE's stages.
+
+They can be kept on disk, and then serve every epoch, stage and run whose tower, preprocessing and media are the same.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from reference_model.backbone import visual_features
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.train.bank import Bank, Banked, BankedClip
 from reference_model.train.batches import patches_of
 from unite_bench.errors import UsageError
-from unite_bench.items import Image, Item, Text, Video
+from unite_bench.items import Image, Item, Text, Video, content_digest
 
 if TYPE_CHECKING:
     import torch
@@ -62,3 +69,43 @@ def compute_features(model: Any, banks: list[Bank], preprocessing: Preprocessing
             shapes += own
         held[bank.folder.name], grids[bank.folder.name] = pieces, shapes
     return Features(held, grids)
+
+
+def cached_features(model: Any, banks: list[Bank], preprocessing: Preprocessing, folder: Path) -> Features:
+    """The same, from `folder` where they are; each bank's features are one flat bf16 file, mapped into memory."""
+
+    tower = tower_digest(model.model.visual)
+    held: dict[str, list[torch.Tensor]] = {}
+    grids: dict[str, list[Grid]] = {}
+    for bank in banks:
+        name = content_digest("features", tower, repr(preprocessing), bank.index.tobytes())[:16]
+        path = folder / f"features-{bank.folder.name}-{name}"
+        if not path.with_suffix(".json").exists():
+            found = compute_features(model, [bank], preprocessing)
+            _write(path, found.held[bank.folder.name], found.grids[bank.folder.name])
+        held[bank.folder.name], grids[bank.folder.name] = _read(path, preprocessing.merge)
+    return Features(held, grids)
+
+
+def tower_digest(tower: Any) -> str:
+    """Digest of the weights of a vision tower with its projector."""
+    named = sorted(tower.state_dict().items())
+    return content_digest(*(field for name, value in named for field in (name, value.cpu().numpy().tobytes())))
+
+
+def _write(path: Path, features: list[torch.Tensor], grids: list[Grid]) -> None:
+    """The grids come last: they mark the features as whole."""
+    import torch
+
+    flat = torch.cat(features).view(torch.int16).numpy()
+    np.save(path.with_suffix(".npy"), flat)
+    sizes = [(grid.time, grid.rows, grid.columns) for grid in grids]
+    path.with_suffix(".json").write_text(json.dumps(sizes), encoding="utf-8")
+
+
+def _read(path: Path, merge: int) -> tuple[list[torch.Tensor], list[Grid]]:
+    import torch
+
+    grids = [Grid(*size) for size in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))]
+    flat = torch.from_numpy(np.load(path.with_suffix(".npy"), mmap_mode="c")).view(torch.bfloat16)
+    return list(flat.split([grid.tokens(merge) for grid in grids])), grids

@@ -1,73 +1,176 @@
-"""Modal-aware masked contrastive learning (arXiv 2505.19650, section 3.3), dense form.
+"""Modal-aware masked contrastive learning (arXiv 2505.19650, section 3.3).
 
     s_ij = q_i . c_j / tau
     L    = -1/N sum_i log( exp(s_ii) / sum_{j: M_ij} exp(s_ij) ),   M_ij = [modality set of c_j = modality set of c_i]
 
-Beyond the equation: a candidate whose *content* equals the row's own target is never its negative (the published code
-makes false negatives of repeated targets), extra candidates beyond the N targets serve as explicit negatives under the
-same mask, and the mask can be lifted row by row (`unmasked`), because it leaves the order between modalities free.
-Similarities are fp32 whatever the model's dtype.
+The same function serves the direction back, from target to query, with the mask over the queries' modality sets.
+Similarities are fp32 whatever the model's dtype: bf16 has a spacing of 0.125 at a logit of 25.
+
+What the equation leaves free: adding one constant per target modality to all scores changes no term of it, so the
+order between modalities in a union pool is not learned from it. `unmasked` rows, whose denominator holds every
+modality, are the only ones that do teach it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
 
 
-def allowed(
-    modalities: torch.Tensor, contents: torch.Tensor, rows: int, unmasked: torch.Tensor | None = None
-) -> torch.Tensor:
-    """(rows, candidates) bool: which candidates stand in the denominator of each row.
+@dataclass(frozen=True)
+class Side:
+    """Items of one side of a batch: vectors (n, width), L2-normalised; modality sets and contents (n,) int64.
 
-    `modalities` and `contents` are (candidates,) integers; candidate i < `rows` is the target of row i. `unmasked` is
-    (rows,) bool: rows for which candidates of every modality count.
+    A modality set is the sum of its bits (text 1, image 2, video 4); equal contents have equal numbers.
+    """
+
+    vectors: torch.Tensor
+    sets: torch.Tensor
+    contents: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Direction:
+    """All that the loss of one direction needs. Row i looks for column `at[i]` among the columns.
+
+    `asked` (rows,) are the contents of the anchors; `partners` (columns,) the contents at the other end of each
+    column's own pair, -1 for an explicit negative, which has none. `unmasked` (rows,) bool lifts the mask.
+    """
+
+    anchors: torch.Tensor
+    columns: Side
+    at: torch.Tensor
+    asked: torch.Tensor
+    partners: torch.Tensor
+    unmasked: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen beside the equation; the defaults are the equation, with repeats left out.
+
+    `both`: the mean of both directions. `repeats`: another column with the row's own target content (or a column whose
+    partner is the row's own anchor) is not a negative; it is left out of the denominator, or counts as a further
+    positive (each of p positives weighs 1 / p, after Khosla et al., arXiv 2004.11362, the form with the sum outside).
+    Beyond the paper: `other_temperature` keeps negatives of other modalities at a temperature of their own, in the
+    manner of PUMA's MAC-Loss (arXiv 2507.08064), instead of masking them; `other_weight` keeps them at a weight from 0
+    (the mask) to 1 (plain InfoNCE). `hardness` beta weighs negatives by exp(beta cos), normalised to a mean of 1 over
+    the row (Robinson et al., arXiv 2010.04592; RzenEmbed, arXiv 2510.27350, uses such weights). `false_above` leaves
+    out negatives whose cosine exceeds the positive's by more than this margin: likely positives that nobody labelled.
+    """
+
+    both: bool = False
+    repeats: Literal["left-out", "positive"] = "left-out"
+    other_weight: float = 0.0
+    other_temperature: float | None = None
+    hardness: float = 0.0
+    false_above: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.other_weight <= 1.0:
+            raise ValueError(f"other_weight is {self.other_weight}; it must be from 0 (masked) to 1 (not masked)")
+        if self.other_temperature is not None and (self.other_temperature <= 0 or self.other_weight == 0.0):
+            raise ValueError("other_temperature must be above 0 and needs an other_weight above 0, as 1.0")
+
+    @property
+    def hard_mask(self) -> bool:
+        """Whether every negative either counts whole or not at all, whatever its score."""
+        return self.other_weight == 0.0 and self.hardness == 0.0 and self.false_above is None
+
+
+PLAIN = Options()
+Losses = Callable[[Direction, Any, Options], "torch.Tensor"]  # (rows,) losses at a temperature
+
+
+def directions(
+    queries: Side, candidates: Side, at: torch.Tensor, unmasked: torch.Tensor | None, both: bool
+) -> list[Direction]:
+    """The one or two directions of a batch in which query i looks for candidate `at[i]`.
+
+    Candidates that are no query's target are explicit negatives: they play no part in the direction back.
     """
     import torch
 
-    same = modalities[:rows, None] == modalities[None, :]
-    if unmasked is not None:
-        same = same | unmasked[:, None]
-    repeated = contents[:rows, None] == contents[None, :]
-    own = torch.eye(rows, modalities.shape[0], dtype=torch.bool, device=modalities.device)
-    return (same & ~repeated) | own
+    free = torch.zeros(len(at), dtype=torch.bool, device=at.device) if unmasked is None else unmasked
+    partners = torch.full_like(candidates.contents, -1)
+    partners[at] = queries.contents
+    there = Direction(queries.vectors, candidates, at, queries.contents, partners, free)
+    if not both:
+        return [there]
+    own = torch.arange(len(at), device=at.device)
+    asked = candidates.contents[at]
+    return [there, Direction(candidates.vectors[at], queries, own, asked, asked, free)]
 
 
 def mamcl_loss(
-    queries: torch.Tensor,
-    candidates: torch.Tensor,
-    modalities: torch.Tensor,
-    contents: torch.Tensor,
-    temperature: float,
+    queries: Side,
+    candidates: Side,
+    at: torch.Tensor,
+    temperature: float | torch.Tensor,
+    options: Options = PLAIN,
     unmasked: torch.Tensor | None = None,
-    query_modalities: torch.Tensor | None = None,
-    query_contents: torch.Tensor | None = None,
+    losses: Losses | None = None,
 ) -> torch.Tensor:
-    """Mean loss of `queries` (rows, width) against `candidates` (candidates >= rows, width), both L2-normalised.
+    """Scalar fp32: mean over rows, then over directions. `at` (rows,) is the place of each query's target.
 
-    With `query_modalities` and `query_contents` (rows,) the mean of both directions, each with its own mask: from a
-    target back to its query, queries of another modality and repeats of the same query do not count. Explicit
-    negatives have no query, so they play no part in that direction.
+    `temperature` may be a tensor that is learned. `losses` is `dense_losses` unless another form of it is given.
     """
     import torch
-    from torch.nn import functional
 
-    rows = queries.shape[0]
-    with torch.autocast(queries.device.type, enabled=False):
-        scores = queries.float() @ candidates.float().T / temperature
-        labels = torch.arange(rows, device=queries.device)
-        kept = allowed(modalities, contents, rows, unmasked)
-        forward = functional.cross_entropy(scores.masked_fill(~kept, -torch.inf), labels)
-        if query_modalities is None or query_contents is None:
-            return forward
-        kept = allowed(query_modalities, query_contents, rows, unmasked)
-        kept &= ~_same_target(contents, rows) | torch.eye(rows, dtype=torch.bool, device=queries.device)
-        backward = functional.cross_entropy(scores[:, :rows].T.masked_fill(~kept, -torch.inf), labels)
-        return (forward + backward) / 2
+    one_way = losses or dense_losses
+    sides = directions(queries, candidates, at, unmasked, options.both)
+    return torch.stack([one_way(side, temperature, options).mean() for side in sides]).mean()
 
 
-def _same_target(contents: torch.Tensor, rows: int) -> torch.Tensor:
-    """(rows, rows) bool: rows whose targets are equal in content, so that each one's query suits the other's target."""
-    return contents[:rows, None] == contents[None, :rows]
+def dense_losses(side: Direction, temperature: float | torch.Tensor, options: Options = PLAIN) -> torch.Tensor:
+    """(rows,) fp32 losses by the whole (rows, columns) matrix of scores: the form to read."""
+    import torch
+
+    with torch.autocast(side.anchors.device.type, enabled=False):
+        cosines = side.anchors.float() @ side.columns.vectors.float().T
+        own, repeated, same = relations(side)
+        scores = cosines / temperature
+        if options.other_temperature is not None:
+            scores = torch.where(same | own, scores, cosines / options.other_temperature)
+        weights = torch.where(same, 1.0, options.other_weight).masked_fill(repeated | own, 0.0)
+        if options.false_above is not None:
+            positive = cosines.detach().gather(1, side.at[:, None])
+            weights = weights.masked_fill(cosines.detach() > positive + options.false_above, 0.0)
+        if options.hardness:
+            hard = (options.hardness * cosines.detach()).exp()
+            mean = (weights * hard).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp_min(1e-30)
+            weights = weights * hard / mean.clamp_min(1e-30)
+        positives = own | (repeated & same) if options.repeats == "positive" else own
+        logits = scores + weights.masked_fill(positives, 1.0).log()
+        logs = scores - logits.logsumexp(1, keepdim=True)
+        return -(logs * positives).sum(1) / positives.sum(1)
+
+
+def relations(side: Direction) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(rows, columns) bool each: the row's own target; repeats of it; columns that the mask lets in."""
+    import torch
+
+    target = side.columns.contents[side.at]
+    own = torch.zeros(len(side.at), len(side.partners), dtype=torch.bool, device=side.at.device)
+    own.scatter_(1, side.at[:, None], True)
+    repeated = (side.columns.contents == target[:, None]) | (side.partners == side.asked[:, None])
+    same = (side.columns.sets == side.columns.sets[side.at][:, None]) | side.unmasked[:, None]
+    return own, repeated & ~own, same
+
+
+def negatives(side: Direction) -> torch.Tensor:
+    """(rows,) int64: columns in each row's denominator beside its positive, under the hard mask."""
+    _, repeated, same = relations(side)
+    return (same & ~repeated).sum(1) - 1
+
+
+def describe_negatives(side: Direction) -> dict[str, float]:
+    """For the log: mean negatives of the rows of each target modality set, and how many rows have none at all."""
+    counts = negatives(side)
+    sets = side.columns.sets[side.at]
+    means = {f"negatives-{number}": counts[sets == number].float().mean().item() for number in sets.unique().tolist()}
+    return {**means, "rows-without-negatives": float((counts == 0).sum())}

@@ -25,6 +25,7 @@ from reference_model.train.contrastive import contrastive_loss
 from reference_model.train.features import Features, compute_features
 from reference_model.train.language import Talk, language_loss
 from reference_model.train.lora import add_lora, merge_lora
+from reference_model.train.mamcl import Options
 from reference_model.train.naming import Named, named_clip, named_picture, named_still, naming_loss, settle
 from reference_model.train.pairs import Kind, Pair, draw_batch, pick_kinds
 from reference_model.train.real import Real, load_real
@@ -210,9 +211,8 @@ def contrastive_stages(
 
     def loss_of(batch: tuple[list[Pair], bool]) -> torch.Tensor:
         pairs, both = batch
-        return contrastive_loss(
-            model, pairs, features, place.tokenizer, place.preprocessing, place.settings, recipe.temperature, both
-        )
+        given = (features, place.tokenizer, place.preprocessing, place.settings)
+        return contrastive_loss(model, pairs, *given, recipe.temperature, Options(both=both))
 
     for stage, kinds in ((recipe.adaptation, adaptation), (recipe.instruction, instruction + replayed)):
         adapters = Group(add_lora(model, recipe.rank, recipe.alpha))

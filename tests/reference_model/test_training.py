@@ -19,6 +19,7 @@ from reference_model.train.contrastive import contrastive_loss, item_vectors
 from reference_model.train.features import compute_features
 from reference_model.train.language import Talk, encode, language_loss, turn_mask
 from reference_model.train.lora import add_lora, merge_lora
+from reference_model.train.mamcl import Options
 from reference_model.train.pairs import Pair, modality_bits
 from reference_model.train.stages import Group, Stage, Workplace, run_stage
 from unite_bench import media
@@ -148,9 +149,8 @@ def test_contrastive_loss_falls_on_a_batch_that_repeats(backbone: Backbone, bank
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
     losses = []
     for _ in range(30):
-        loss = contrastive_loss(
-            backbone.model, pairs, features, backbone.tokenizer, backbone.preprocessing, Settings(), 0.03, both=True
-        )
+        given = (features, backbone.tokenizer, backbone.preprocessing, Settings())
+        loss = contrastive_loss(backbone.model, pairs, *given, 0.03, Options(both=True))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
