@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNITE_BENCH_STORE", str(tmp_path_factory.mktemp("vectors")))
+
+
+@pytest.fixture
+def pdflatex(tmp_path: Path) -> Callable[[Sequence[str]], str]:
+    """Compiles tables, one a page, and gives the log; an error of LaTeX fails the test."""
+    program = shutil.which("pdflatex")
+    if program is None:
+        pytest.skip("pdflatex is not installed (Debian: texlive-latex-base, texlive-latex-recommended)")
+
+    def compiled(tables: Sequence[str]) -> str:
+        body = "\n\\clearpage\n".join(tables)
+        head = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+        (tmp_path / "tables.tex").write_text(f"{head}{body}\n\\end{{document}}\n", encoding="utf-8")
+        call = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "tables.tex"]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert (tmp_path / "tables.pdf").is_file()
+        return (tmp_path / "tables.log").read_text(errors="replace")
+
+    return compiled
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "Comparison": "unite_bench.report.comparing",
     "Embedder": "unite_bench.embedders.base",
     "EmbedderCard": "unite_bench.embedders.base",
     "Image": "unite_bench.items",
@@ -24,6 +25,7 @@ _HOMES = {
     "Task": "unite_bench.spec.model",
     "Text": "unite_bench.items",
     "Video": "unite_bench.items",
+    "compare": "unite_bench.report.comparing",
     "evaluate": "unite_bench.evaluation",
     "load_embedder": "unite_bench.registry",
     "load_suite": "unite_bench.spec.catalogue",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from unite_bench.items import Video as Video
     from unite_bench.protocol import Settings as Settings
     from unite_bench.registry import load_embedder as load_embedder
+    from unite_bench.report.comparing import Comparison as Comparison
+    from unite_bench.report.comparing import compare as compare
     from unite_bench.results import Result as Result
     from unite_bench.running import run as run
     from unite_bench.spec.catalogue import load_suite as load_suite

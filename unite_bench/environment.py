@@ -34,11 +34,13 @@ class Phases:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def describe(phases: Phases) -> dict[str, Any]:
-    """Times per phase, peak memory, hardware, package versions, git revision."""
+def describe(phases: Phases, computed: int, reused: int) -> dict[str, Any]:
+    """Times per phase, how many vectors were computed in them and how many found in the store, peak memory, hardware,
+    package versions, git revision."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": {name: round(value, 4) for name, value in phases.seconds.items()},
+        "encoded": {"computed": computed, "reused": reused},
         "peak_memory_mb": round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1),
         "hardware": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
         "python": platform.python_version(),

@@ -9,6 +9,7 @@
     |   +-- ModelUnavailable  the process or server behind an embedder is gone, whichever item is asked for
     |   +-- CheckFailed  an embedder does not do what a check of the conformance kit asks
     +-- StoreError       stored vectors or results are damaged
+    +-- NotStored        vectors are wanted that the store does not have, and nothing may be encoded
     +-- UsageError       the call itself makes no sense
 
 A message says what is wrong, where, and what to do about it. `UniteBenchError` is what the command line turns into one
@@ -63,6 +64,10 @@ class CheckFailed(ModelError):
 
 class StoreError(UniteBenchError):
     """Stored vectors or results are damaged or from another version."""
+
+
+class NotStored(UniteBenchError):
+    """Vectors are not in the store, and the encoder may not make any."""
 
 
 class UsageError(UniteBenchError):

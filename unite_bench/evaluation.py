@@ -7,23 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from unite_bench import environment, media, recording
 from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.embedders.oracle import OracleEmbedder
-from unite_bench.encode.run import Encoded, Encoder, Progress
+from unite_bench.encode.run import Encoder, Progress
 from unite_bench.errors import DataError, UsageError
-from unite_bench.measuring import Ranked, measure
+from unite_bench.measuring import measure
 from unite_bench.protocol import Settings
-from unite_bench.rank.counts import count
-from unite_bench.rank.top import first
+from unite_bench.ranking import rank
 from unite_bench.results import Result
 from unite_bench.sources.build import TaskData, build
 from unite_bench.spec.model import Task
-
-SHOWN = 10  # candidates per query kept for reading
 
 
 def evaluate(
@@ -41,13 +35,14 @@ def evaluate(
     ItemFailed or ModelError if the embedder breaks its contract. What was encoded before an error stays in the store.
     """
     settings, phases = settings or Settings(), environment.Phases()
+    task = settings.read(task)
     media.read_with(settings.reader)
     inner = embedder.embedder if isinstance(embedder, Encoder) else embedder
     card = inner.card
-    if reason := not_for(inner, task):
+    if reason := not_for(inner, task, settings):
         raise UsageError(f"{task.name}: {reason}")
     with phases.phase("build"):
-        data = _shown(build(task, skip_broken=settings.on_error == "skip"), settings, card)
+        data = _shown(build(task, skip_broken=settings.on_error == "skip"), task, settings, card)
     with tempfile.TemporaryDirectory() as scratch:
         encoder = _encoder(embedder, data, settings, store, Path(scratch))
         missing = unsupported(encoder.embedder, data)
@@ -62,13 +57,14 @@ def evaluate(
             name, reason = next(iter(side.failed.items()))
             raise DataError(f"{task.name}: {len(side.failed)} of {total} items failed; the first, {name!r}: {reason}")
     with phases.phase("rank"):
-        ranked = _rank(encoder.embedder, data, queries, candidates)
+        ranked = rank(data, queries, candidates, encoder.embedder.card.similarity, settings)
     with phases.phase("measure"):
         measured = measure(task, data, ranked)
     record = recording.record(
         encoder, task, data, settings, {"query": queries, "candidate": candidates}, ranked, measured
     )
-    return Result(record, environment.describe(phases), recording.rows(data, ranked, measured))
+    computed, reused = queries.computed + candidates.computed, queries.reused + candidates.reused
+    return Result(record, environment.describe(phases, computed, reused), recording.rows(data, ranked, measured))
 
 
 def unsupported(embedder: Embedder, data: TaskData) -> str:
@@ -77,19 +73,21 @@ def unsupported(embedder: Embedder, data: TaskData) -> str:
     return ", ".join(sorted(wanted - embedder.card.modalities))
 
 
-def not_for(embedder: Embedder, task: Task) -> str:
-    """Why an embedder that knows certain tasks alone (precomputed vectors) cannot be run on this one, or ""."""
+def not_for(embedder: Embedder, task: Task, settings: Settings) -> str:
+    """Why an embedder that knows certain tasks alone (precomputed vectors) cannot be run on this one, or why nobody can
+    under this protocol; "" if nothing stands against it."""
     tasks = embedder.card.tasks
     if tasks is None or task.name in tasks:
-        return ""
+        return settings.not_for(task, embedder.card)
     return f"{embedder.card.name} has vectors for {', '.join(sorted(tasks)) or 'no task'} only"
 
 
-def _shown(data: TaskData, settings: Settings, card: EmbedderCard) -> TaskData:
-    """The data as the protocol shows it: instructions or none, whose frames, all queries or the first."""
+def _shown(data: TaskData, task: Task, settings: Settings, card: EmbedderCard) -> TaskData:
+    """The data as the protocol shows it: whose instructions or none, whose frames, all queries or the first."""
     data = data if settings.limit is None else data.head(settings.limit)
-    sides = (data.queries, data.candidates)
-    queries, candidates = (tuple(settings.shown(item, card.frames) for item in side) for side in sides)
+    own = settings.own_wording(task, card)
+    queries = tuple(settings.shown(item, card.frames, own) for item in data.queries)
+    candidates = tuple(settings.shown(item, card.frames) for item in data.candidates)
     return replace(data, queries=queries, candidates=candidates)
 
 
@@ -104,21 +102,3 @@ def _encoder(
     if isinstance(embedder, Encoder):
         return embedder
     return Encoder(embedder, store, settings.device, settings.dtype)
-
-
-def _rank(embedder: Embedder, data: TaskData, asked: Encoded, held: Encoded) -> Ranked:
-    """Exact counts and the first candidates; what could not be encoded is taken out and counted as missed."""
-    has_query, has_candidate = asked.usable, held.usable
-    new = np.cumsum(has_candidate) - 1
-
-    def of_the_held(lists: Any) -> Any:
-        return lists and lists.keep(has_query[lists.rows] & has_candidate[lists.indices]).renumber(new)
-
-    qrels, pools, excluded = map(of_the_held, (data.qrels, data.pools, data.excluded))
-    candidates: npt.NDArray[np.float32] = held.vectors[has_candidate]
-    queries = np.where(has_query[:, None], asked.vectors, np.float32(1.0))  # a failed query has no positives left
-    similarity = embedder.card.similarity
-    counts = replace(count(queries, candidates, qrels, pools, excluded, similarity), judged=data.qrels)
-    places, scores = first(queries, candidates, SHOWN, pools, excluded, similarity)
-    places = np.where((places >= 0) & has_query[:, None], np.flatnonzero(has_candidate)[places], -1)
-    return Ranked(counts, places, scores, queries, candidates, has_candidate, has_query, pools, excluded, similarity)

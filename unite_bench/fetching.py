@@ -7,40 +7,53 @@ list of files with their SHA-256 that is written last, so that half a download i
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from unite_bench.errors import DataError, UsageError
-from unite_bench.sources.hub_store import Dataset, home, sha256
+from unite_bench.sources.hub_store import Dataset, home, resolved, sha256
 from unite_bench.spec.source_kinds import UNPINNED
 
 LARGEST_RATIO = 200  # unpacked to packed; media hardly shrink, so more than this is a bomb
 LARGEST_UNPACKED = 2**40  # bytes
 CHUNK = 2**20
+# What the standard library raises for a cut, damaged or encrypted archive, and the disk when it is full.
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a download would bring: the revision, its size in bytes, its licence as the hub states it."""
+    """What a download would bring: the revision, its size in bytes, its licence as the hub states it.
+
+    `digests` are the SHA-256 that the hub states of large files.
+    """
 
     dataset: Dataset
     revision: str
     size: int
     licence: str
+    digests: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name}  {self.revision[:12]}  {self.size / 1e6:,.1f} MB  licence: {self.licence}"
 
 
 def offer(dataset: Dataset) -> Offer:
-    """Ask the hub about a dataset. Raises DataError with the cure if it has no such dataset or revision."""
+    """Ask the hub about a dataset: at its revision, else at that of its lock, else at the newest.
+
+    Raises DataError with the cure if the hub has no such dataset, revision or archive.
+    """
     hub, errors = _hub()
-    asked = None if dataset.revision == UNPINNED else dataset.revision
     try:
-        found = hub.HfApi().dataset_info(dataset.name, revision=asked, files_metadata=True)
+        found = hub.HfApi().dataset_info(dataset.name, revision=resolved(dataset), files_metadata=True)
     except errors.RevisionNotFoundError as error:
         raise DataError(f"{dataset}: the hub has no such revision; correct it in the task file") from error
     except errors.RepositoryNotFoundError as error:
@@ -48,64 +61,96 @@ def offer(dataset: Dataset) -> Offer:
     except _transfer_errors() as error:
         raise DataError(f"{dataset}: the hub cannot be reached ({error})") from error
     licence = getattr(found.card_data, "license", None) or "not stated"
-    return Offer(dataset, str(found.sha), sum(file.size or 0 for file in found.siblings or ()), str(licence))
+    files = {file.rfilename: file for file in found.siblings or ()}
+    for archive in dataset.archives:
+        if archive not in files:
+            raise DataError(f"{dataset}: it holds no archive {archive!r}; correct its name in the task file")
+    wanted = [files[name] for name in (files if dataset.whole else dataset.archives)]
+    digests = {file.rfilename: str(file.lfs.sha256) for file in wanted if file.lfs is not None}
+    return Offer(dataset, str(found.sha), sum(file.size or 0 for file in wanted), str(licence), digests)
 
 
 def download(offered: Offer) -> Path:
     """Fetch one revision and unpack its archives; files that are there already are not fetched again.
 
-    Raises DataError for a broken transfer (ask again: it goes on where it stopped) and for an archive that is not safe.
+    Raises DataError for a broken transfer (ask again: it goes on where it stopped), for a file that is not what the hub
+    states, and for an archive that is not safe.
     """
     hub, _ = _hub()
     dataset, folder = offered.dataset, home(offered.dataset) / offered.revision
+    only = None if dataset.whole else list(dataset.archives)
     try:
         hub.snapshot_download(
-            dataset.name, repo_type="dataset", revision=offered.revision, local_dir=folder, max_workers=4
+            dataset.name,
+            repo_type="dataset",
+            revision=offered.revision,
+            local_dir=folder,
+            max_workers=4,
+            allow_patterns=only,
         )
     except _transfer_errors() as error:
         raise DataError(f"{dataset}: the download broke off ({error}); run the command again to go on") from error
-    listing = home(dataset) / f"{offered.revision}.json"
-    before = json.loads(listing.read_text(encoding="utf-8"))["unpacked"] if listing.exists() else []
-    for archive in dataset.archives:
-        if archive not in before:
-            unpack(folder / archive, folder / ".unpacked" / archive)
     files = {path.relative_to(folder).as_posix(): [path.stat().st_size, sha256(path)] for path in _files(folder)}
-    content = {"revision": offered.revision, "unpacked": sorted({*before, *dataset.archives}), "files": files}
-    fresh = listing.with_suffix(".new")
-    fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(listing)
+    for name, digest in offered.digests.items():
+        if files.get(name, [0, ""])[1] != digest:
+            (folder / name).unlink(missing_ok=True)
+            raise DataError(f"{dataset}: {name} is not what the hub states; removed, run the command again to fetch it")
+    listing = home(dataset) / f"{offered.revision}.json"
+    before: dict[str, Any] = {"unpacked": [], "whole": False}
+    if listing.exists():
+        before = json.loads(listing.read_text(encoding="utf-8"))
+    for archive in dataset.archives:
+        if archive not in before["unpacked"]:
+            unpack(folder / archive, folder / ".unpacked" / archive)
+    content = {
+        "revision": offered.revision,
+        "whole": before["whole"] or dataset.whole,
+        "unpacked": sorted({*before["unpacked"], *dataset.archives}),
+        "files": files,
+    }
+    _write_whole(listing, json.dumps(content, indent=1) + "\n")
     if dataset.revision == UNPINNED:
-        (home(dataset) / UNPINNED).write_text(offered.revision + "\n", encoding="utf-8")
+        _write_whole(home(dataset) / UNPINNED, offered.revision + "\n")
     return folder
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """By renaming, so that a killed run leaves no half of it."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
 
 
 def unpack(archive: Path, into: Path) -> None:
     """Unpack a zip or tar file beside its place, then move it there whole.
 
     Raises DataError, leaving nothing behind, for a member whose path climbs out of the folder, that is a link or a device,
-    or for an archive that swells beyond reason.
+    for an archive that swells beyond reason, and for one that is cut or broken.
     """
     if not archive.is_file():
         raise DataError(f"{archive}: the dataset holds no such archive; correct its name in the task file")
     fresh = into.with_name(into.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as held:
-                packed = [(m.filename, m.file_size, stat.S_ISLNK(m.external_attr >> 16), m) for m in held.infolist()]
-                _write(archive, fresh, [m for m in packed if not m[3].is_dir()], held.open)
-        else:
-            with tarfile.open(archive) as held:
-                members = [(m.name, m.size, not m.isfile(), m) for m in held.getmembers() if not m.isdir()]
-                _write(archive, fresh, members, held.extractfile)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _unpack(archive, fresh)
+        shutil.rmtree(into, ignore_errors=True)
+        fresh.replace(into)
+    except _BROKEN as error:
         raise DataError(f"{archive}: not a whole archive ({error}); delete it and download again") from error
-    except DataError:
+    finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    shutil.rmtree(into, ignore_errors=True)
-    fresh.replace(into)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as held:
+            packed = [(m.filename, m.file_size, stat.S_ISLNK(m.external_attr >> 16), m) for m in held.infolist()]
+            _write(archive, folder, [m for m in packed if not m[3].is_dir()], held.open)
+    else:
+        with tarfile.open(archive) as held:
+            members = [(m.name, m.size, not m.isfile(), m) for m in held.getmembers() if not m.isdir()]
+            _write(archive, folder, members, held.extractfile)
 
 
 def _write(archive: Path, folder: Path, members: Sequence[tuple[str, int, bool, Any]], opened: Any) -> None:

@@ -104,7 +104,8 @@ class ClipProgram(Protocol):
 class FramePolicy:
     """Which frames of a clip are shown, and at how many pixels each. A task has one; a model's card may have its own.
 
-    `frames` of them spread uniformly (centres of equal spans), or one every 1/`fps` seconds up to `max_frames`. With
+    `frames` of them, or one every 1/`fps` seconds up to `max_frames`. `sampling` spreads a number of frames uniformly
+    (centres of equal spans) or by `linspace` (from the first to the last, positions rounded down). With
     `order` "shuffled" they are shown in a random order that follows from the clip's content: a control, which tells
     what a score owes to time.
     """
@@ -114,6 +115,7 @@ class FramePolicy:
     max_frames: int = 64
     pixels: int | None = None
     order: Literal["shown", "shuffled"] = "shown"
+    sampling: Literal["uniform", "linspace"] = "uniform"
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,16 @@ Part = Text | Image | Video
 
 @dataclass(frozen=True)
 class Item:
-    """Ordered parts and an optional instruction. `id` serves messages and reports; it is not content."""
+    """Ordered parts and an optional instruction. `id` serves messages and reports; it is not content.
+
+    `published` is instruction and text in one, as the published code of a task gives them to a model; it takes their place
+    where a run asks for it (`as_published`).
+    """
 
     parts: tuple[Part, ...]
     instruction: str | None = None
     id: str = ""
+    published: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -205,6 +212,12 @@ class Item:
         """The text parts joined by newlines, or None if there are none (the instruction is not among them)."""
         texts = [part.text for part in self.parts if isinstance(part, Text)]
         return "\n".join(texts) if texts else None
+
+    def as_published(self) -> Item:
+        """The media, then the published text, and no instruction beside it."""
+        assert self.published is not None
+        media = tuple(part for part in self.parts if not isinstance(part, Text))
+        return Item((*media, Text(self.published)), id=self.id)
 
     def bare(self, keep_instruction: bool) -> Item:
         """The item as a model may see it: no id, and the instruction only where it is part of the vector's key."""

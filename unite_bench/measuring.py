@@ -14,6 +14,7 @@ from unite_bench.metrics.quartets import QUARTET_CHANCE, quartet_values
 from unite_bench.ragged import Ragged
 from unite_bench.rank.counts import Counts, count, if_all_tied
 from unite_bench.rank.grid import Similarity
+from unite_bench.rank.maxsim import Tokens
 from unite_bench.rank.top import pool_mask, share_within
 from unite_bench.sources.build import TaskData
 from unite_bench.spec.measures import Measure
@@ -33,8 +34,8 @@ class Ranked:
     counts: Counts
     places: npt.NDArray[np.int64]
     scores: Doubles
-    queries: npt.NDArray[np.float32]
-    candidates: npt.NDArray[np.float32]
+    queries: npt.NDArray[np.float32] | Tokens
+    candidates: npt.NDArray[np.float32] | Tokens
     held: npt.NDArray[np.bool_]
     asked: npt.NDArray[np.bool_]
     pools: Ragged | None

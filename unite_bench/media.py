@@ -153,7 +153,9 @@ def _positions(times: npt.NDArray[np.float64], policy: FramePolicy) -> npt.NDArr
     else:
         at = np.arange(times.size)
         limit = policy.frames or at.size
-    if at.size > limit:
+    if at.size > limit and policy.sampling == "linspace":
+        at = at[np.linspace(0, at.size - 1, limit).astype(np.int64)]
+    elif at.size > limit:
         at = at[((np.arange(limit) + 0.5) * at.size / limit).astype(np.int64)]
     return at.astype(np.int64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,3 +67,10 @@ class Ragged:
         """Only the first `rows` rows."""
         end = self.starts[rows]
         return Ragged(self.starts[: rows + 1], self.indices[:end], self.values[:end])
+
+
+def chunks(sizes: Ints, limit: int) -> list[slice]:
+    """Consecutive slices whose sizes sum to about `limit` or less."""
+    group = np.cumsum(sizes) // limit
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), sizes.size]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]

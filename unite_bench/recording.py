@@ -13,12 +13,25 @@ from unite_bench.encode.run import Encoded, Encoder
 from unite_bench.items import Video
 from unite_bench.measuring import Measured, Ranked, instruction_blind_ceiling
 from unite_bench.protocol import Settings
+from unite_bench.rank.maxsim import MaxSim, Tokens
 from unite_bench.results import SCHEMA
 from unite_bench.sources.build import TaskData, unexpected
+from unite_bench.sources.hub_store import revisions_read
 from unite_bench.spec.model import Task
 from unite_bench.stats.intervals import interval
 
+TIES = {
+    "none": "expectation over random order",
+    "mmeb": "positives first (MMEB)",
+    "trec": "descending id (trec_eval)",
+}
+COUPLED = ", as if dual softmax did not couple the queries"
 COLLAPSED = 1e-5  # a spread of scores below this means that the vectors hardly differ
+SCORES = {
+    "cosine": "cosine, exact on a grid of 2^-26",
+    "dot": "dot, exact on a grid of 2^-26",
+    "maxsim": "maxsim, exact: tokens on a grid of 2^-26, their maxima on one of 2^-40",
+}
 
 
 def record(
@@ -36,7 +49,7 @@ def record(
         "schema": SCHEMA,
         "unite_bench": __version__,
         "task": _task(task, data),
-        "data": _data(data),
+        "data": _data(task, data),
         "embedder": describe_embedder(encoder, settings),
         "contamination": contamination(embedder, task),
         "protocol": _protocol(embedder, task, settings, data),
@@ -44,6 +57,7 @@ def record(
             "failed_queries": len(encoded["query"].failed),
             "failed_candidates": len(encoded["candidate"].failed),
             "tied_positives": int((ranked.counts.tied > ranked.counts.positives_tied).sum()),
+            **_tokens(ranked),
         },
         "failed": {role: dict(sorted(encoded[role].failed.items())) for role in ("query", "candidate")},
         "warnings": _warnings(ranked) + ([] if settings.limit else unexpected(task, len(data.queries), data.rows)),
@@ -52,7 +66,7 @@ def record(
                 "value": m.value,
                 "low": m.interval[0],
                 "high": m.interval[1],
-                "interval": f"95 %, {m.method}",
+                "interval": f"95 %, {m.method}{COUPLED if settings.dual_softmax else ''}",
                 "chance": m.chance,
             }
             for name, m in measured.items()
@@ -82,6 +96,7 @@ def describe_embedder(encoder: Encoder, settings: Settings) -> dict[str, Any]:
         "dtype": settings.dtype,
         "device": settings.device.split(":")[0],
         "training_sets": None if card.training_sets is None else sorted(card.training_sets),
+        **{name: text for name, text in (("backbone", card.backbone), ("size", card.size)) if text is not None},
     }
 
 
@@ -139,8 +154,9 @@ def _task(task: Task, data: TaskData) -> dict[str, Any]:
     }
 
 
-def _data(data: TaskData) -> dict[str, Any]:
+def _data(task: Task, data: TaskData) -> dict[str, Any]:
     return {
+        "revisions": revisions_read(task.sources),
         "digest": data.digest,
         "queries": len(data.queries),
         "candidates": len(data.candidates),
@@ -162,13 +178,18 @@ def _protocol(embedder: Embedder, task: Task, settings: Settings, data: TaskData
         "frames": settings.frames,
         "frame_policies": policies,
         "thinned_to": limit if policies else None,
+        "reader": settings.reader,
         "decoder": media.decoder() if policies else None,
         "pool": pool,
         "duplicates": task.duplicates,
+        "captions": task.captions,
         "exclude_self": task.exclude_self,
-        "ties": "expectation over random order",
-        "score": f"{embedder.card.similarity}, exact on a grid of 2^-26",
+        "compat": settings.compat,
+        "ties": TIES[settings.compat],
+        "score": SCORES[embedder.card.similarity],
+        "dual_softmax": settings.dual_softmax,
         "on_error": settings.on_error,
+        "most_failed": settings.most_failed,
         "limit": settings.limit,
     }
 
@@ -182,10 +203,27 @@ def _warnings(ranked: Ranked) -> list[str]:
     return found
 
 
+def _tokens(ranked: Ranked) -> dict[str, dict[str, float]]:
+    """With late interaction: how many tokens the encoded queries and candidates have."""
+    queries, candidates = ranked.queries[ranked.asked], ranked.candidates
+    if not isinstance(queries, Tokens) or not isinstance(candidates, Tokens):
+        return {}
+    return {
+        f"{side}_tokens": {"mean": float(counts.mean()), "max": int(counts.max())}
+        for side, counts in (("query", queries.counts), ("candidate", candidates.counts))
+        if counts.size
+    }
+
+
 def _spread(ranked: Ranked) -> float:
-    """Range of cosine scores over up to 64 queries and 256 candidates, evenly spaced."""
-    queries = ranked.queries[ranked.asked]
-    sample = [x[:: max(1, len(x) // n)].astype(np.float64) for x, n in ((queries, 64), (ranked.candidates, 256))]
+    """Range of cosine scores over up to 64 queries and 256 candidates, evenly spaced; with late interaction, of the mean
+    over tokens, over up to 8 and 32."""
+    queries, candidates = ranked.queries[ranked.asked], ranked.candidates
+    if isinstance(queries, Tokens) and isinstance(candidates, Tokens):
+        few = [x[slice(None, None, max(1, len(x) // n))] for x, n in ((queries, 8), (candidates, 32))]
+        scores = MaxSim(*few).against(np.arange(len(few[0])), slice(0, len(few[1]))) / few[0].counts[:, None]
+        return float(np.ptp(scores)) if scores.size else 0.0
+    sample = [np.asarray(x[:: max(1, len(x) // n)], dtype=np.float64) for x, n in ((queries, 64), (candidates, 256))]
     units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sample]
     scores = units[0] @ units[1].T
     return float(np.ptp(scores)) if scores.size else 0.0

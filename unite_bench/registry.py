@@ -1,4 +1,5 @@
-"""One door for every embedder: `NAME[:ARG]` of a registered one, else `file.py:Class`, else `module:Class`.
+"""One door for every embedder: `NAME[:ARG]` of a registered one, else `file.py:Class` or a model file (`file.yaml`), else
+`module:Class`.
 
 Registered names come from here (adapters and baselines) and from the entry point group `unite_bench.embedders`; a
 registered name always wins. Nothing is imported before it is asked for, so a broken plugin breaks nobody else: it is
@@ -30,6 +31,8 @@ ADAPTERS = {
     "st": "unite_bench.embedders.sentence_transformer:SentenceTransformerEmbedder",
     "dual": "unite_bench.embedders.dual_encoder:DualEncoderEmbedder",
     "api": "unite_bench.embedders.api:ApiEmbedder",
+    "vlm": "unite_bench.embedders.decoder:VlmEmbedder",
+    "mteb": "unite_bench.embedders.mteb:MtebEmbedder",
 }
 BASELINES = {
     "random": "unite_bench.embedders.baselines:RandomEmbedder",
@@ -96,10 +99,12 @@ def load_embedder(spec: str, arguments: Sequence[str] = ()) -> Embedder:
     known = registered()
     if name in known:
         return _construct(_target(known[name]), spec, argument, arguments)
+    if spec.endswith((".yaml", ".yml")):
+        return _construct(_target(known["vlm"]), spec, spec, arguments)
     if not argument and not name.endswith(".py"):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-        raise UsageError(f"unknown embedder {name!r}; {hint} Or give file.py:Class or module:Class")
+        raise UsageError(f"unknown embedder {name!r}; {hint} Or give file.py:Class, module:Class or a model file")
     place, _, cls = spec.rpartition(":") if argument else (name, "", "")
     module = _from_file(Path(place)) if place.endswith(".py") else _module(place, spec)
     return _construct(_class_in(module, cls, place), spec, "", arguments)

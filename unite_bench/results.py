@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -52,6 +52,11 @@ class Result:
     def __getitem__(self, measure: str) -> float:
         """The value of a measure by name, as in `result["hit@1"]`."""
         return float(self.record["measures"][measure]["value"])
+
+
+def roots(folders: Iterable[Path] | None, committed: bool) -> tuple[Path, ...]:
+    """The folders of results that are asked for, with the committed ones or not; `unite-bench-results` where none is."""
+    return (*(folders or ()), *((committed_root(),) if committed else ())) or (Path("unite-bench-results"),)
 
 
 def committed_root() -> Path:

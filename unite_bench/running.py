@@ -51,10 +51,10 @@ def run(
     except OSError as error:
         raise UsageError(f"cannot write to the folder for results or vectors: {error}") from error
     for task in tasks:
-        if reason := not_for(embedder, task):
+        if reason := not_for(embedder, task, settings):
             yield Outcome(task, "n/a", reason=reason)
             continue
-        wanted = _declared(task)
+        wanted = declared(settings.read(task))
         if wanted - embedder.card.modalities:
             yield Outcome(task, "n/a", reason=f"needs {', '.join(sorted(wanted - embedder.card.modalities))}")
             continue
@@ -66,6 +66,6 @@ def run(
             yield Outcome(task, "failed", reason=str(error))
 
 
-def _declared(task: Task) -> set[str]:
+def declared(task: Task) -> set[str]:
     """The modalities that the task file declares; those in a column are known only once its rows are read."""
     return {side.modality for side in (task.queries, *task.corpora) if isinstance(side.modality, str)}

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from docs_walk import ROOT, blocks, walk
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCK = re.compile(r"<!-- (file: (?P<name>\S+)|run) -->\n```\w*\n(?P<body>.*?)```", re.DOTALL)
-
-
-def blocks() -> list[tuple[str | None, str]]:
-    return [(match["name"], match["body"]) for match in BLOCK.finditer(README.read_text())]
+README = ROOT / "README.md"
 
 
 def unite_bench(folder: Path, *arguments: str, code: int = 0) -> str:
@@ -25,17 +20,15 @@ def unite_bench(folder: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_both_walks_end_in_one_table(tmp_path: Path, pictures: Path) -> None:
+def file(name: str) -> str:
+    """A file of the README's walks."""
+    return next(block.body for block in blocks(README) if block.file == name)
+
+
+def test_both_walks_end_in_one_table(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pictures.parent == tmp_path
-    outputs = {}
-    for name, body in blocks():
-        if name is not None:
-            (tmp_path / name).write_text(body)
-            continue
-        for line in body.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "unite-bench"
-            outputs[line] = unite_bench(tmp_path, *arguments)
+    monkeypatch.chdir(tmp_path)
+    outputs = walk(README, tmp_path)
     table = outputs["unite-bench leaderboard --task my_task.yaml --per-task --intervals"]
     assert re.search(r"\| colours +\|", table) and re.search(r"\| reference:nano +\|", table), table
     shown = outputs["unite-bench show my_task.yaml --item 3"]
@@ -57,8 +50,8 @@ def test_help_and_wrong_use(tmp_path: Path) -> None:
 
 
 def test_a_failed_task_gives_exit_code_one_and_keeps_the_others(tmp_path: Path, pictures: Path) -> None:
-    (tmp_path / "good.yaml").write_text(dict(blocks())["my_task.yaml"])
-    (tmp_path / "bad.yaml").write_text(dict(blocks())["my_task.yaml"].replace("path: pictures", "path: nowhere"))
+    (tmp_path / "good.yaml").write_text(file("my_task.yaml"))
+    (tmp_path / "bad.yaml").write_text(file("my_task.yaml").replace("path: pictures", "path: nowhere"))
     said = unite_bench(tmp_path, "run", "--model", "random", "--task", "bad.yaml", "--task", "good.yaml", code=1)
     assert "no such file or folder" in said
     assert len(list((tmp_path / "unite-bench-results").glob("random/*.json"))) == 1
@@ -67,19 +60,19 @@ def test_a_failed_task_gives_exit_code_one_and_keeps_the_others(tmp_path: Path, 
 def test_json_output_is_json(tmp_path: Path, pictures: Path) -> None:
     import json
 
-    (tmp_path / "good.yaml").write_text(dict(blocks())["my_task.yaml"])
+    (tmp_path / "good.yaml").write_text(file("my_task.yaml"))
     said = unite_bench(tmp_path, "run", "--model", "constant", "--task", "good.yaml", "--json")
     assert json.loads(said)["measures"]["hit@1"]["value"] == pytest.approx(0.05, abs=1e-12)
 
 
 def test_bad_media_name_the_item_and_lose_nothing(tmp_path: Path, pictures: Path) -> None:
     """A truncated PNG and a text file named .jpg: an error that names the file, or a counted skip."""
-    (tmp_path / "mine.yaml").write_text(dict(blocks())["my_task.yaml"])
+    (tmp_path / "mine.yaml").write_text(file("my_task.yaml"))
     whole = (pictures / "07.png").read_bytes()
     (pictures / "07.png").write_bytes(whole[: len(whole) // 2])
     said = unite_bench(tmp_path, "run", "--model", "my_model.py", "--task", "mine.yaml", code=2)
     assert "my_model.py does not exist" in said
-    (tmp_path / "my_model.py").write_text(dict(blocks())["my_model.py"])
+    (tmp_path / "my_model.py").write_text(file("my_model.py"))
     run = ("run", "--model", "my_model.py", "--task", "mine.yaml", "--store", "vectors")
     said = unite_bench(tmp_path, *run, code=1)
     assert "item '7'" in said and "07.png: " in said and "not a readable picture" in said and "Traceback" not in said

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from unite_bench.metrics.measures import per_query
 from unite_bench.ragged import Ragged
 from unite_bench.rank import counts as counting
+from unite_bench.rank import lists as in_lists
+from unite_bench.rank import scorer
 from unite_bench.rank.counts import Counts, count, if_all_tied
 from unite_bench.rank.grid import Similarity, on_grid, scales
 from unite_bench.rank.top import first, share_within
@@ -188,7 +190,7 @@ def test_counts_and_first_equal_a_whole_float64_product(
 ) -> None:
     """A corpus large enough for the sparse path and every chunk's edge, among them copies and near-copies."""
     monkeypatch.setattr(counting, "PAIR_CHUNK", 37)
-    monkeypatch.setattr(counting, "GATHER_CHUNK", 101)
+    monkeypatch.setattr(scorer, "GATHER_CHUNK", 101)
     rng = np.random.default_rng(7)
     candidates = (rng.standard_normal((3000, 24)) * rng.lognormal(size=(3000, 1))).astype(np.float32)
     candidates[2000:2600] = candidates[:600]
@@ -210,6 +212,41 @@ def test_counts_and_first_equal_a_whole_float64_product(
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         np.testing.assert_array_equal(places, order)
         np.testing.assert_array_equal(best, np.take_along_axis(scores, order, axis=1))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("shared", [0, 10**9])
+def test_counts_and_first_in_lists_equal_a_whole_float64_product(
+    similarity: Similarity, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists in place and scattered, both ways to score them, every chunk's edge; copies, near-copies, extreme lengths."""
+    for name, value in (("SHARED", shared), ("BLOCK", 101), ("ROWS", 13), ("GATHERED", 7), ("ENTRIES", 997)):
+        monkeypatch.setattr(in_lists, name, value)
+    rng = np.random.default_rng(11)
+    candidates = rng.standard_normal((900, 24)).astype(np.float32)
+    candidates[600:800] = candidates[:200]
+    candidates[800:] = candidates[200:300] + np.float32(1e-7)
+    if similarity == "cosine":  # beyond what a squared length in single precision holds
+        candidates[::7] *= np.float32(2.0**90)
+        candidates[1::7] *= np.float32(2.0**-90)
+    queries = (rng.standard_normal((80, 24)) + candidates[rng.integers(300, 600, size=80)]).astype(np.float32)
+    lists = [rng.choice(900, size=int(rng.integers(1, 300)), replace=False) for _ in range(60)]
+    lists += [np.arange(start, start + 200) for start in range(0, 600, 30)]
+    qrels = Ragged.of([rng.permutation(pool)[: int(rng.integers(0, 5))] for pool in lists])
+    pools = Ragged.of(lists)
+    grids = [on_grid(queries, scales(queries, "cosine")), on_grid(candidates, scales(candidates, similarity))]
+    scores = np.full((80, 900), -np.inf)
+    scores[pools.rows, pools.indices] = (grids[0] @ grids[1].T)[pools.rows, pools.indices]
+    own = scores[qrels.rows, qrels.indices][:, None]
+    found = count(queries, candidates, qrels, pools, similarity=similarity)
+    np.testing.assert_array_equal(found.above, (scores[qrels.rows] > own).sum(axis=1))
+    np.testing.assert_array_equal(found.tied, (scores[qrels.rows] == own).sum(axis=1))
+    assert (found.tied > 1).any()
+    places, best = first(queries, candidates, 10, pools, similarity=similarity)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    expected = np.take_along_axis(scores, order, axis=1)
+    np.testing.assert_array_equal(places, np.where(np.isfinite(expected), order, -1))
+    np.testing.assert_array_equal(best, np.where(np.isfinite(expected), expected, np.nan))
 
 
 def test_counts_and_first_of_a_collapsed_corpus() -> None:

@@ -6,7 +6,10 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from unite_bench.stats.intervals import interval
 
 ROOT = Path(__file__).parent.parent.parent
 FIGURES = ROOT / "benchmarks" / "figures"
@@ -42,3 +45,17 @@ def test_every_section_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         rows = list(section(2))
         table = tables.written({name: rows}, 2)
         assert "(2 trials)" in table and table.count("\n") == len(rows) + 3
+
+
+def test_methods_that_are_not_used_meet_the_one_in_use_on_single_hits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first row is the interval in use itself; without clusters, the others come to the same."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    alternatives = importlib.import_module("calibration_alternatives")
+    hits = np.repeat([1.0, 0.0], [700, 1300])
+    spans = [method(hits, 1, 1.0) for method in alternatives.METHODS.values()]
+    assert spans[0] == interval(hits)[0]
+    for span in spans[1:]:
+        assert span == pytest.approx(spans[0], abs=3e-5)
+    assert all(len(alternatives.coverage(cell, 2)) == len(spans) for cell in alternatives.CELLS)

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+import unite_bench as ub
 from unite_bench import results
 from unite_bench.cli import app, comparing  # noqa: F401  (importing registers the command)
 from unite_bench.embedders.hashed_text import HashedTextEmbedder
@@ -86,7 +87,7 @@ def test_a_paired_task_holds_both_over_the_same_queries(tmp_path: Path) -> None:
     [
         ({"version": 2}, "other versions are other tasks .*a on zoo@1; b on zoo@2"),
         ({"digest": "e" * 64}, "their data differ .digests dddddddddddd and eeeeeeeeeeee"),
-        ({"protocol": {"instructions": "none"}}, "protocols differ .p, task, controlled, fail and p, none, controlled"),
+        ({"protocol": {"instructions": "none"}}, "protocols differ .p, default protocol and p, no instruction."),
         ({"protocol": {"frames": "native"}}, "protocols differ"),
         ({"protocol": {"task": "other"}}, "protocols differ"),
         ({"queries": ["q0", "q1", "q9"]}, "queries differ .2 queries are in one only, such as 'q2'"),
@@ -284,3 +285,5 @@ clusters: scene
     assert isinstance(compare("hashed-text").exception, UsageError)
     assert isinstance(compare("hashed-text", "other", "--margin", "0").exception, UsageError)
     assert "no results of 'nobody'" in str(compare("hashed-text", "nobody").exception)
+    with pytest.raises(UsageError, match="the result of other has no rows; give the folder"):
+        ub.compare([result, Result(other["record"], {})])

@@ -314,3 +314,15 @@ def test_packages_of_another_site_are_installed_ones(tmp_path: Path, monkeypatch
     (tmp_path / "helper.py").write_text("")
     monkeypatch.syspath_prepend(str(site))
     assert {path.name for path in local_sources(tmp_path / "mine.py", "mine")} == {"mine.py", "helper.py"}
+
+
+def test_an_adapter_is_told_apart_by_the_modules_beside_it_and_not_by_its_base_class() -> None:
+    from unite_bench.embedders import base, decoder
+    from unite_bench.encode.fingerprint import local_sources
+
+    found = local_sources(Path(decoder.__file__).resolve(), decoder.__name__)
+    assert {"decoder.py", "qwen_vl.py", "mllama.py", "tokens.py", "prompt.py", "checkpoint.py"} <= {
+        p.name for p in found
+    }
+    assert Path(base.__file__).resolve() not in found
+    assert not {"media.py", "items.py"} & {p.name for p in found}, "which are in every fingerprint by themselves"

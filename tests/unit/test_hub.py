@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from unite_bench.errors import DataError
 from unite_bench.evaluation import evaluate
 from unite_bench.fetching import unpack
 from unite_bench.items import Image
+from unite_bench.sources import hub
 from unite_bench.sources.build import build
 from unite_bench.sources.hub_store import Dataset, changed_files, manifest
 from unite_bench.sources.opening import missing_datasets
@@ -54,6 +56,7 @@ source:
   kind: mmeb
   dataset: toy/mmeb
   config: Toy
+  parser: image_cls
   named_by: text
   archive: {dataset: toy/media, file: images/all.tar.gz, root: MMEB}
 queries: {id: id, modality: image, image: image, instruction: {column: instruction}}
@@ -106,6 +109,8 @@ def test_rows_of_one_config_are_items(root: Path) -> None:
     finish(folder)
     data = build(parse_task(ROWS))
     assert len(data.candidates) == 2 and [query.text for query in data.queries] == ["red", "blue"]
+    first = build(parse_task(ROWS.replace("config: small", "config: large, first: 3")))
+    assert [query.text for query in first.queries] == ["red", "blue", "red"]
     with pytest.raises(DataError, match=r"toy/rows at aaaaaaaaaaaa, huge/test: cannot be read"):
         build(parse_task(ROWS.replace("small", "huge")))
     with pytest.raises(DataError, match="no column 'title'"):
@@ -177,25 +182,115 @@ def test_changed_and_missing_files_are_found(root: Path) -> None:
     assert len(said) == 2 and "README.md has changed" in said[0] and "is missing" in said[1]
 
 
-def test_archives_that_climb_out_or_swell_are_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "climbs.zip", "w") as held:
-        held.writestr("good.txt", "x")
-        held.writestr("../evil.txt", "x")
-    with tarfile.open(tmp_path / "links.tar", "w") as held:
-        member = tarfile.TarInfo("link")
-        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        held.addfile(member)
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as held:
-        held.writestr("zeros", b"\0" * 20_000_000)
-    (tmp_path / "cut.tar.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
-    for name, reason in (
-        ("climbs.zip", "climbs out of its folder"),
-        ("links.tar", "is a link"),
-        ("bomb.zip", "unpacks to more than"),
-        ("cut.tar.gz", "not a whole archive"),
-        ("none.zip", "no such archive"),
-    ):
-        with pytest.raises(DataError, match=reason):
-            unpack(tmp_path / name, tmp_path / "out" / name)
-    assert not (tmp_path / "evil.txt").exists()
-    assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
+def zipped(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as held:
+        for name, content in members.items():
+            held.writestr(name, content)
+    return path
+
+
+def tarred(path: Path, *members: tarfile.TarInfo, content: bytes = b"") -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as held:
+        for member in members:
+            member.size = len(content) if member.isfile() else 0
+            held.addfile(member, io.BytesIO(content))
+    return path
+
+
+def link(kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo("link")
+    member.type, member.linkname = kind, "/etc/passwd"
+    return member
+
+
+def lying(path: Path) -> Path:
+    """A zip file whose directory says that its one member is small."""
+    zipped(path, zeros=b"\0" * 20_000_000)
+    content = path.read_bytes()
+    path.write_bytes(content.replace((20_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    return path
+
+
+def damaged(path: Path) -> Path:
+    content = bytearray(zipped(path, a=png("red", 400)).read_bytes())
+    content[60:70] = bytes(10)
+    path.write_bytes(content)
+    return path
+
+
+def cut(path: Path) -> Path:
+    content = tarred(path, tarfile.TarInfo("a"), content=png("red", 400)).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "climbs.zip": (lambda p: zipped(p, **{"good.txt": b"x", "../evil.txt": b"x"}), "climbs out of its folder"),
+    "root.zip": (lambda p: zipped(p, **{"/evil.txt": b"x"}), "climbs out of its folder"),
+    "windows.zip": (lambda p: zipped(p, **{"..\\evil.txt": b"x"}), "climbs out of its folder"),
+    "climbs.tar": (lambda p: tarred(p, tarfile.TarInfo("a/../../evil.txt")), "climbs out of its folder"),
+    "soft.tar": (lambda p: tarred(p, link(tarfile.SYMTYPE)), "is a link"),
+    "hard.tar": (lambda p: tarred(p, link(tarfile.LNKTYPE)), "is a link"),
+    "device.tar": (lambda p: tarred(p, link(tarfile.CHRTYPE)), "is a link"),
+    "bomb.zip": (lambda p: zipped(p, zeros=b"\0" * 20_000_000), "unpacks to more than"),
+    "bomb.tar.gz": (lambda p: tarred(p, tarfile.TarInfo("z"), content=b"\0" * 20_000_000), "unpacks to more than"),
+    "lying.zip": (lying, "not a whole archive|swells beyond"),
+    "cut.tar.gz": (cut, "not a whole"),
+    "damaged.zip": (damaged, "not a whole"),
+    "twice.tar": (lambda p: tarred(p, tarfile.TarInfo("a"), tarfile.TarInfo("a/b")), "not a whole"),
+    "none.zip": (lambda p: p, "no such archive"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_archive_that_climbs_out_swells_or_is_cut_is_refused_whole(tmp_path: Path, name: str) -> None:
+    make, reason = HOSTILE[name]
+    make(tmp_path / name)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=reason):
+        unpack(tmp_path / name, tmp_path / "out" / name)
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] in ([], [tmp_path / "out"])
+
+
+def test_an_archive_unpacked_before_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    unpack(zipped(tmp_path / "a.zip", old=b"1"), tmp_path / "out")
+    with pytest.raises(DataError, match="climbs out"):
+        unpack(zipped(tmp_path / "b.zip", **{"../x": b"2"}), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["old"], "what was there stays"
+    unpack(zipped(tmp_path / "c.zip", new=b"3"), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+def test_fewer_rows_than_declared_are_refused(root: Path) -> None:
+    beir(root)
+    declared = BEIR + "expected: {queries: 1000, candidates: 3, status: verified}\n"
+    with pytest.raises(DataError, match="toy-t2i: 3 queries, but the task file expects 1000; fetch the data again"):
+        build(parse_task(declared))
+    unverified = evaluate(OracleEmbedder(), parse_task(declared.replace("verified", "unverified")))
+    assert any("expects 1000" in warning for warning in unverified.record["warnings"])
+
+
+def test_a_path_in_a_table_may_not_lead_out_of_the_dataset(root: Path) -> None:
+    (root.parent / "secret.png").write_bytes(png("red"))
+    folder = place(root, "toy/rows")
+    for path in ("../../../../secret.png", str(root.parent / "secret.png")):
+        write_dataset(folder, {("small", "test"): [{"caption": "red", "picture": path}]}, images=())
+        finish(folder)
+        hub._read.cache_clear()
+        with pytest.raises(DataError, match=r"column 'picture': .* climbs out of the dataset; not read"):
+            build(parse_task(ROWS))
+
+
+def test_the_record_names_the_revision_that_was_read(root: Path) -> None:
+    task = mmeb(root)
+    found = evaluate(OracleEmbedder(), task).record["data"]["revisions"]
+    assert found == {"toy/mmeb": "a" * 40, "toy/media": "b" * 40}, "of an unpinned dataset the one in its lock"
+
+
+def test_archives_alone_are_not_the_dataset(root: Path) -> None:
+    """Of a dataset that is read for its archive only the archive is fetched; its tables are then still missing."""
+    folder = place(root, "toy/media", "b" * 40, pinned=False)
+    finish(folder, ["a.zip"], whole=False)
+    assert manifest(Dataset("toy/media", "unpinned", ("a.zip",), whole=False)) is not None
+    assert manifest(Dataset("toy/media", "unpinned", ("a.zip", "b.zip"), whole=False)) is None
+    assert manifest(Dataset("toy/media", "unpinned", ("a.zip",))) is None

@@ -13,6 +13,7 @@ def _result(task: str, score: float, wordings: dict[str, float]) -> Result:
     return Result(
         {
             "partial": False,
+            "protocol": {},
             "embedder": {"name": "toy"},
             "task": {
                 "name": task,

@@ -22,7 +22,8 @@ def _first_of(kind: str, count: int) -> Task:
 
     task = load_task(f"scenes-quartet-{kind}")
     assert isinstance(task.candidates, Side)
-    return task.model_copy(update={"queries": fewer(task.queries), "candidates": fewer(task.candidates)})
+    sides = {"queries": fewer(task.queries), "candidates": fewer(task.candidates)}
+    return task.model_copy(update={**sides, "expected": None})
 
 
 def _read_wrongly(stills: int, clips: int, part: str) -> int:

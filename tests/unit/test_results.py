@@ -187,9 +187,24 @@ TABLE = Table(
     ),
     notes={"†": "trained on it.", "?": "unknown."},
 )
+GROUPED = Table(
+    caption="Heads over columns, rows under sections.",
+    name_column="embedder",
+    columns=("R@1", "R@5", "R@1", "mean"),
+    heads=("T→I", "T→I", "I→T", ""),
+    rows=(
+        Row("small", (Cell("1.0", 0.01), Cell("2.0", 0.02), Cell("3.0", 0.03), Cell("2.0", 0.02)), section="2B"),
+        Row("other", (Cell("1.5", 0.015), Cell("1.0", 0.01), Cell("-"), Cell("-")), section="2B"),
+        Row("printed", (*[Cell("4.0", 0.04, reason='a "table"')] * 3, Cell("-")), section="7B", marks=("¶",)),
+        Row("seen", (*[Cell("9.0", 0.09, marks=("†",))] * 4,), below_rule=True, section="7B"),
+    ),
+    notes={"¶": "published.", "†": "trained on it."},
+    highlights=1,
+)
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_formats_match_their_golden_files(name: str) -> None:
+@pytest.mark.parametrize(("table", "file"), [(TABLE, "table"), (GROUPED, "grouped")])
+def test_formats_match_their_golden_files(table: Table, file: str, name: str) -> None:
     """The files under tests/golden were read by eye; equal printed values share a place."""
-    assert FORMATS[name](TABLE) + "\n" == (GOLDEN / f"table.{name}").read_text()
+    assert FORMATS[name](table) + "\n" == (GOLDEN / f"{file}.{name}").read_text()

@@ -7,18 +7,21 @@ import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny_encoders
+import torch
 from PIL import Image as Pillow
 
-from unite_bench import media
+from unite_bench import media, results
 from unite_bench.embedders.sentence_transformer import SentenceTransformerEmbedder
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import ModelError
 from unite_bench.items import File, Image, Item, Text
 from unite_bench.registry import load_embedder
+from unite_bench.spec.catalogue import load_suite, tasks_of
 from unite_bench.testing import material, run_checks
 
 needs_library = pytest.mark.skipif(
@@ -71,7 +74,7 @@ def test_vectors_are_those_of_the_library_with_the_prompt_of_the_role(bert: Path
     assert ours.card.prompt == '{"candidate": "passage: ", "query": "query: "}'
     for role, encode in (("query", theirs.encode_query), ("candidate", theirs.encode_document)):
         found = np.asarray(ours.embed(items(TEXTS), role))
-        np.testing.assert_allclose(found, encode(TEXTS), atol=1e-6)
+        np.testing.assert_array_equal(found, encode(TEXTS), "bit by bit")
     plain = SentenceTransformerEmbedder(str(bert), query_prompt="", candidate_prompt="")
     assert not plain.card.role_matters
     np.testing.assert_allclose(np.asarray(plain.embed(items(TEXTS), "query")), theirs.encode(TEXTS), atol=1e-6)
@@ -107,6 +110,24 @@ def test_it_passes_the_kit_on_texts(bert: Path, given: list[str]) -> None:
 
 
 @needs_library
+def test_a_multi_vector_model_gives_the_tokens_of_the_library_in_its_own_way_by_role(tmp_path: Path) -> None:
+    from sentence_transformers import MultiVectorEncoder
+
+    folder = tiny_encoders.late(tmp_path)
+    theirs, ours = MultiVectorEncoder(str(folder), device="cpu"), load_embedder(f"st:{folder}")
+    assert (ours.card.similarity, ours.card.dim, ours.card.role_matters) == ("maxsim", 16, True)
+    for role, encode in (("query", theirs.encode_query), ("candidate", theirs.encode_document)):
+        for own, expected in zip(ours.embed(items(TEXTS), role), encode(TEXTS), strict=True):
+            np.testing.assert_array_equal(np.asarray(own), np.asarray(expected), "bit by bit")
+    (asked,), (held,) = (ours.embed(items(["one, two"]), role) for role in ("query", "candidate"))
+    assert len(asked) - len("query: ") > len(held) - len("passage: "), "candidates are rid of their commas"
+    with pytest.raises(ModelError, match="truncate_dim cuts single vectors"):
+        load_embedder(f"st:{folder}", ["truncate_dim=8"]).card
+    names = ["dimension", "finite", "order", "batch", "determinism", "role", "long-text", "empty-text"]
+    assert {v.status for _, v in run_checks(ours, names)} == {"passed"}
+
+
+@needs_library
 def test_pictures_and_texts_go_to_a_model_that_takes_both(clip: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -120,6 +141,26 @@ def test_pictures_and_texts_go_to_a_model_that_takes_both(clip: Path) -> None:
         ours.embed(material.items("image+text")[:1], "query")
     with pytest.raises(ModelError, match="one picture an item, not 2"):
         ours.embed([Item((material.picture(0), material.picture(1)))], "query")
+
+
+@needs_library
+def test_mixed_items_go_whole_to_a_model_that_takes_them(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_embedder(f"st:{clip}")
+    assert isinstance(model, SentenceTransformerEmbedder)
+    seen: list[tuple[Any, str]] = []
+
+    def encode(shown: list[Any], prompt: str, **how: Any) -> torch.Tensor:
+        seen.extend((one, prompt) for one in shown)
+        return torch.ones(len(shown), 12)
+
+    monkeypatch.setattr(model._model, "supports", lambda form: True)
+    monkeypatch.setattr(model._model, "encode", encode)
+    vars(model).pop("card")  # it was read when the model was loaded
+    assert model.card.modalities == {"text", "image", "image+text"}
+    model.embed([material.items("image+text")[1], material.items("text")[0]], "query")
+    (mixed, _), (words, _) = seen
+    assert (mixed["text"], words) == (material.TEXTS[1], {"text": material.TEXTS[0]})
+    np.testing.assert_array_equal(np.asarray(mixed["image"]), media.pixels(material.picture(1)))
 
 
 @needs_library
@@ -152,10 +193,19 @@ def test_minilm_is_minilm() -> None:
     model, theirs = load_embedder(f"st:{folder}"), SentenceTransformer(str(folder), device="cpu")
     assert (model.card.dim, model.card.role_matters, model.card.normalised) == (384, False, True)
     ours = np.asarray(model.embed(items(TEXTS), "query"))
-    np.testing.assert_allclose(ours, theirs.encode(TEXTS), atol=1e-6)
+    np.testing.assert_array_equal(ours, theirs.encode(TEXTS), "bit by bit")
     verdicts = dict(run_checks(model))
     assert {name: v.said for name, v in verdicts.items() if v.status == "failed"} == {}
     assert verdicts["batch"].status == verdicts["long-text"].status == "passed"
+
+
+def test_minilm_stands_in_the_committed_leaderboard_for_the_tasks_of_texts_alone() -> None:
+    name = "st:all-MiniLM-L6-v2"
+    tasks = [task for suite in ("embedded-sanity", "embedded-scenes") for task in tasks_of(load_suite(suite))]
+    texts = {task.name for task in tasks if {side.modality for side in (task.queries, *task.corpora)} == {"text"}}
+    found = [r.record for r in results.read_all([results.committed_root()]) if r.record["embedder"]["name"] == name]
+    assert texts and {record["task"]["name"] for record in found} >= texts
+    assert all(record["task"]["queries"] == record["task"]["candidates"] == ["text"] for record in found)
 
 
 COMMAND = r"""

@@ -42,7 +42,8 @@ def _score(embedder: Embedder, kind: str) -> dict[str, float]:
 
     task = load_task(f"scenes-quartet-{kind}")
     assert isinstance(task.candidates, Side)
-    task = task.model_copy(update={"queries": fewer(task.queries), "candidates": fewer(task.candidates)})
+    sides = {"queries": fewer(task.queries), "candidates": fewer(task.candidates)}
+    task = task.model_copy(update={**sides, "expected": None})
     measures = evaluate(embedder, task).record["measures"]
     return {name: measured["value"] for name, measured in measures.items()}
 

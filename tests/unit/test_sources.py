@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unite_bench.embedders.hashed_text import HashedTextEmbedder
-from unite_bench.errors import DataError
+from unite_bench.errors import DataError, SpecError
 from unite_bench.evaluation import evaluate
 from unite_bench.sources.build import TaskData, build
 from unite_bench.spec.reader import parse_task
@@ -186,6 +186,19 @@ primary: hit@1
     data = built(tmp_path, task)
     assert [c.modality for c in data.candidates] == ["text", "image", "image+text"]
     assert data.target_modality == ("image",)
+
+
+def test_a_row_may_lack_a_part_only_where_the_task_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "red.png")
+    rows(
+        tmp_path, *({"id": str(n), "q": "red", "c": text, "i": "red.png"} for n, text in enumerate(["red", " ", None]))
+    )
+    task = TEXT_TASK.replace("{id: id, modality: text, text: c}", "{id: id, modality: image+text, text: c, image: i}")
+    assert "rows.jsonl:2: column 'c': expected a text" in fault(tmp_path, task)
+    data = built(tmp_path, task.replace("text: c,", "text: c, optional: [text],"))
+    assert [candidate.modality for candidate in data.candidates] == ["image+text", "image"] and data.duplicates == 1
+    with pytest.raises(SpecError, match="optional takes some of the parts, but not all"):
+        built(tmp_path, TEXT_TASK.replace("text: c}", "text: c, optional: [text]}"))
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,12 @@ def test_reading_and_validating_import_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_catalogue_page_is_that_of_the_task_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_catalogue_pages_are_those_of_the_task_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UNITE_BENCH_DATA", str(tmp_path))
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "tools"))
     import catalogue
 
-    assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page()
+    for path in catalogue.PAGES:
+        assert path.read_text(encoding="utf-8") == catalogue.page(), f"run tools/catalogue.py: {path.name} is behind"
+    shown = {entry.name for suite in catalogue.SUITES for entry in entries_of(load_suite(suite))}
+    assert shown == set(task_files()), "every task that ships stands in the catalogue"

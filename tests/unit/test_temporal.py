@@ -23,6 +23,7 @@ def _result(task: str, score: float, partial: bool = False) -> Result:
     return Result(
         {
             "partial": partial,
+            "protocol": {},
             "embedder": {"name": "toy"},
             "task": {"name": task, "primary": "group_score", "control": _control(task)},
             "measures": {"group_score": {"value": score, "chance": 1 / 6}},
@@ -54,5 +55,5 @@ def test_the_leaderboard_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture
     """Of a model that knows nothing: chance everywhere, and nothing owed to time."""
     for name in ("scenes-quartet-order", "scenes-quartet-order-one-frame", "scenes-quartet-order-shuffled"):
         write(evaluate(ConstantEmbedder(), load_task(name)), tmp_path)
-    leaderboard(results=[tmp_path], temporal=True, format_=Format.CSV)
+    leaderboard(results=[tmp_path], layout="temporal", format_=Format.CSV)
     assert "constant,scenes-quartet-order,16.7,16.7,16.7,0.0" in capsys.readouterr().out

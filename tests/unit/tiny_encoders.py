@@ -47,9 +47,7 @@ def clip(folder: Path) -> Path:
 
     torch.manual_seed(0)
     vision = _sizes(image_size=SIDE, patch_size=8)
-    _spread(CLIPModel(CLIPConfig(text_config=_text(), vision_config=vision, projection_dim=DIM))).save_pretrained(
-        folder
-    )
+    spread(CLIPModel(CLIPConfig(text_config=_text(), vision_config=vision, projection_dim=DIM))).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     size = {"height": SIDE, "width": SIDE}
     CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=size).save_pretrained(folder)
@@ -61,7 +59,7 @@ def siglip(folder: Path) -> Path:
 
     torch.manual_seed(0)
     vision = _sizes(image_size=SIDE, patch_size=8)
-    _spread(SiglipModel(SiglipConfig(text_config=_text(), vision_config=vision))).save_pretrained(folder)
+    spread(SiglipModel(SiglipConfig(text_config=_text(), vision_config=vision))).save_pretrained(folder)
     tokenizer(model_input_names=["input_ids"]).save_pretrained(folder)  # padding is not masked, as in the real ones
     SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     return folder
@@ -73,7 +71,7 @@ def siglip2(folder: Path) -> Path:
 
     torch.manual_seed(0)
     vision = _sizes(num_patches=16, patch_size=8)
-    _spread(Siglip2Model(Siglip2Config(text_config=_text(), vision_config=vision))).save_pretrained(folder)
+    spread(Siglip2Model(Siglip2Config(text_config=_text(), vision_config=vision))).save_pretrained(folder)
     tokenizer(model_input_names=["input_ids"]).save_pretrained(folder)
     Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
     return folder
@@ -84,7 +82,7 @@ def align(folder: Path) -> Path:
 
     torch.manual_seed(0)
     vision = {"image_size": SIDE, "width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 24}
-    _spread(AlignModel(AlignConfig(text_config=_text(), vision_config=vision, projection_dim=32))).save_pretrained(
+    spread(AlignModel(AlignConfig(text_config=_text(), vision_config=vision, projection_dim=32))).save_pretrained(
         folder
     )
     tokenizer().save_pretrained(folder)
@@ -101,7 +99,7 @@ def bert(folder: Path) -> Path:
     torch.manual_seed(0)
     inner = folder / "inner"
     model = BertModel(BertConfig(**_sizes(vocab_size=98, max_position_embeddings=64)))
-    _spread(model).save_pretrained(inner)
+    spread(model).save_pretrained(inner)
     made = tokenizer()
     made.model_max_length = 64
     made.save_pretrained(inner)
@@ -111,7 +109,20 @@ def bert(folder: Path) -> Path:
     return folder / "whole"
 
 
-def _spread(model: Any) -> Any:
+def late(folder: Path) -> Path:
+    """An encoder of texts that keeps a vector a token; of candidates it leaves out the commas."""
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.sentence_transformer import modules
+
+    bert(folder)
+    parts = [modules.Transformer(str(folder / "inner")), MultiVectorMask(skiplist_words=[","])]
+    whole = MultiVectorEncoder(modules=parts, device="cpu", prompts={"query": "query: ", "document": "passage: "})
+    whole.save_pretrained(str(folder / "late"), create_model_card=False)
+    return folder / "late"
+
+
+def spread(model: Any) -> Any:
     """Weights ten times as large as at the start of training, so that different inputs have plainly different vectors."""
     with torch.no_grad():
         for name, weight in model.named_parameters():

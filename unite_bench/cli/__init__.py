@@ -18,20 +18,36 @@ app = typer.Typer(
 )
 
 
+def commands() -> typer.Typer:
+    """The app with every command registered."""
+    from unite_bench.cli import (  # noqa: F401  (registers commands)
+        browsing,
+        checking,
+        comparing,
+        data,
+        drawing,
+        exporting,
+        inspecting,
+        measuring,
+        reporting,
+        reproducing,
+    )
+
+    return app
+
+
 def main() -> None:
     """Entry point. A user's error is one message and exit code 1 or 2; with `--debug` anywhere, a traceback.
 
     Exit codes: 0 done, 1 a task failed, 2 wrong use.
     """
-    from unite_bench.cli import checking, comparing, data, inspecting, measuring, reporting  # noqa: F401  (registers commands)
-
     # Threads that spin while they wait starve each other on few cores: measured 3 to 12 times slower on 2. Must be set
     # before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app()
+        commands()()
     except UniteBenchError as error:
         if debug:
             raise

@@ -11,6 +11,8 @@ from unite_bench.cli import app
 
 if TYPE_CHECKING:
     from unite_bench.sources.hub_store import Dataset
+    from unite_bench.spec.model import Task
+    from unite_bench.validation import Report
 
 data = typer.Typer(help="Fetch, verify, find and make data.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -22,21 +24,56 @@ def data_get(
     names: Annotated[list[str], typer.Argument(help=NAMES)],
     yes: Annotated[bool, typer.Option("--yes", help="do not ask before downloading")] = False,
 ) -> None:
-    """Download what these need and is not here yet; size and licence are shown first."""
-    from unite_bench.fetching import download, offer
+    """Download what these need and is not here yet; size and licence are shown first, rows are counted afterwards."""
     from unite_bench.sources.hub_store import manifest
 
     missing = [dataset for dataset in _datasets(names) if manifest(dataset) is None]
     if not missing:
         typer.echo("Everything these need is on this machine.")
         return
-    offers = [offer(dataset) for dataset in missing]
+    fetch(missing, ask=not yes)
+    faults = [fault for name in names for task in _fetched(name) if (fault := _counted(task))]
+    if faults:
+        raise typer.Exit(1)
+
+
+def fetch(datasets: list[Dataset], ask: bool) -> None:
+    """Say what each download would bring, ask if wanted, and fetch one after the other."""
+    from unite_bench.fetching import download, offer
+
+    offers = [offer(dataset) for dataset in datasets]
     for one in offers:
-        typer.echo(f"{one.dataset.name}  {one.revision[:12]}  {one.size / 1e6:,.1f} MB  licence: {one.licence}")
-    if not yes:
-        typer.confirm(f"Download {sum(one.size for one in offers) / 1e6:,.1f} MB?", abort=True)
-    for one in offers:
-        typer.echo(f"{one.dataset.name}: {download(one)}")
+        typer.echo(str(one), err=True)
+    total = f"{sum(one.size for one in offers) / 1e6:,.1f} MB"
+    if ask:
+        typer.confirm(f"Download {total}?", abort=True)
+    for number, one in enumerate(offers, start=1):
+        typer.echo(f"[{number}/{len(offers)}] {one.dataset.name}", err=True)
+        typer.echo(f"{one.dataset.name}: {download(one)}", err=True)
+
+
+def _fetched(name: str) -> list[Task]:
+    """The tasks of a suite, or the task, that read datasets of the hub."""
+    from unite_bench.spec.catalogue import tasks_named
+    from unite_bench.spec.source_kinds import HUB_SOURCES
+
+    return [task for task in tasks_named(name) if any(isinstance(source, HUB_SOURCES) for source in task.sources)]
+
+
+def _counted(task: Task) -> str:
+    """Count the rows of a task against those that its file expects; what is wrong with it, or ""."""
+    from unite_bench.errors import DataError
+    from unite_bench.sources.build import build, unexpected
+
+    try:
+        data = build(task)
+    except DataError as error:
+        typer.echo(f"{task.name}: {error}", err=True)
+        return str(error)
+    typer.echo(f"{task.name}: {len(data.queries):,} queries, {data.rows:,} candidates")
+    for warning in unexpected(task, len(data.queries), data.rows):
+        typer.echo(f"  {warning}", err=True)
+    return ""
 
 
 @data.command("verify")
@@ -79,6 +116,39 @@ def data_fresh(
     tasks = write_fresh_suite(path, seed, queries)
     typer.echo(f"{path}: {tasks} tasks with at most {queries} queries each")
     typer.echo(f"Next: unite-bench run --model reference --suite {path}")
+
+
+@data.command("import-beir")
+def data_import_beir(
+    folder: Annotated[Path, typer.Argument(help="with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv")],
+    name: Annotated[str | None, typer.Option(help="of the task [default: the folder's]")] = None,
+    split: Annotated[str | None, typer.Option(help="of the judgements [default: test, or the only one]")] = None,
+) -> None:
+    """Write a task file into a BEIR folder, check it, and say how to run it."""
+    from unite_bench.importing import import_beir
+
+    _imported(*import_beir(folder, name, split))
+
+
+@data.command("import-csv")
+def data_import_csv(
+    table: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet file")],
+    query: Annotated[list[str] | None, typer.Option(help="KIND=COLUMN, as text=caption; may be repeated")] = None,
+    candidate: Annotated[list[str] | None, typer.Option(help="KIND=COLUMN, as image=photo; may be repeated")] = None,
+    name: Annotated[str | None, typer.Option(help="of the task [default: the file's]")] = None,
+    relevant: Annotated[str | None, typer.Option(help="column with the ids of what is right [default: by row]")] = None,
+    identity: Annotated[str | None, typer.Option("--id", help="column with unique ids [default: row number]")] = None,
+    granularity: Annotated[str, typer.Option(help="coarse, fine or instruction")] = "coarse",
+) -> None:
+    """Write a task file beside a table, check it, and say how to run it."""
+    from unite_bench.importing import import_table
+
+    _imported(*import_table(table, query or [], candidate or [], name, relevant, identity, granularity))
+
+
+def _imported(path: Path, report: Report) -> None:
+    typer.echo(f"{path}: {report.summary}")
+    typer.echo(f"Next: unite-bench run --model reference --task {path}")
 
 
 def _datasets(names: list[str]) -> list[Dataset]:

@@ -21,32 +21,81 @@ class Kind(StrEnum):
     SUITES = "suites"
     TASKS = "tasks"
     EMBEDDERS = "embedders"
+    MODELS = "models"
+    LAYOUTS = "layouts"
+    PUBLISHED = "published"
+
+
+class Granularity(StrEnum):
+    COARSE = "coarse"
+    FINE = "fine"
+    INSTRUCTION = "instruction"
+
+
+class Modality(StrEnum):
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class Status(StrEnum):
+    OWN = "own"
+    VERIFIED = "verified"
+    RECONSTRUCTED = "reconstructed"
+    UNVERIFIED = "unverified"
+    INCOMPLETE = "incomplete"
 
 
 @app.command("list")
 def list_(
     what: Annotated[Kind, typer.Argument(help="what to list")] = Kind.ALL,
-    granularity: Annotated[str | None, typer.Option(help="tasks: coarse, fine or instruction")] = None,
-    modality: Annotated[str | None, typer.Option(help="tasks with text, image or video on either side")] = None,
+    granularity: Annotated[Granularity | None, typer.Option(help="tasks of this granularity")] = None,
+    modality: Annotated[Modality | None, typer.Option(help="tasks with this on either side")] = None,
+    status: Annotated[Status | None, typer.Option(help="tasks whose protocol is known this far")] = None,
 ) -> None:
-    """Suites, tasks and embedders that are known here."""
+    """Suites, tasks, embedders and model files that are known here; with a filter, the tasks that pass it; with a word,
+    layouts of tables and published scores too."""
+    from unite_bench.embedders.decoders.model_file import load_model_file, model_files
+    from unite_bench.published import all_published
     from unite_bench.registry import problems, registered
-    from unite_bench.report.catalogue import Filter, asks, data_of, protocol_of
+    from unite_bench.report.board import layout_titles
+    from unite_bench.report.catalogue import Filter, asks, counted, data_of, status_of
     from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, suite_files, task_files
 
-    wanted = Filter(granularity, modality)
+    wanted = Filter(granularity, modality, status)
+    if wanted != Filter() and what is Kind.ALL:
+        what = Kind.TASKS
+    entries = [entry for entry in map(load_entry, task_files()) if wanted.wants(entry)]
     if what in (Kind.ALL, Kind.SUITES):
-        suites = [(suite, len(entries_of(suite))) for suite in map(load_suite, suite_files())]
-        _listed("Suites", [(suite.name, f"{count:>3} tasks", suite.title or "") for suite, count in suites])
-    if what in (Kind.ALL, Kind.TASKS):
-        tasks = [entry for entry in map(load_entry, task_files()) if wanted.wants(entry)]
-        _listed("Tasks", [(t.name, asks(t), t.granularity, protocol_of(t), data_of(t), t.title or "") for t in tasks])
+        rows = []
+        for suite in map(load_suite, suite_files()):
+            held = entries_of(suite)
+            lacking = sum(status_of(entry) == "incomplete" for entry in held)
+            said = f"{lacking:>3} incomplete" if lacking else ""
+            rows.append((suite.name, f"{len(held):>3} tasks", said, suite.title or ""))
+        _listed("Suites", rows)
+    if what is Kind.TASKS:
+        _listed("Tasks", [(t.name, asks(t), t.granularity, status_of(t), data_of(t), t.title or "") for t in entries])
+        typer.echo(counted(map(status_of, entries)))
+    if what is Kind.ALL:
+        typer.echo(f"\n{counted(map(status_of, entries))}")
+        typer.echo("`unite-bench list tasks --granularity fine --modality video` lists them, `unite-bench show TASK`")
+        typer.echo("explains one, docs/catalogue.md has them all.\n")
     if what in (Kind.ALL, Kind.EMBEDDERS):
         broken = problems()
         known = sorted((name, entry.target) for name, entry in registered().items())
         _listed(
             "Embedders", [(name, f"BROKEN  {broken[name]}" if name in broken else target) for name, target in known]
         )
+    if what in (Kind.ALL, Kind.MODELS):
+        shipped = [load_model_file(path) for path in model_files().values()]
+        _listed(
+            "Models (--model vlm:NAME)", [(f.name, f.architecture, str(f.dim), f.title, f.obstacle) for f in shipped]
+        )
+    if what == Kind.LAYOUTS:
+        _listed("Layouts", list(layout_titles().items()))
+    if what == Kind.PUBLISHED:
+        _listed("Published scores", [(f.name, f"{len(f.rows):>3} rows", f.title) for f in all_published()])
 
 
 def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:
@@ -63,27 +112,28 @@ def _listed(heading: str, rows: Sequence[tuple[str, ...]]) -> None:
 @app.command()
 def show(
     task: Annotated[str, typer.Argument(help="task name or file")],
-    item: Annotated[int, typer.Option(min=0, help="which query, counted from 0")] = 0,
+    item: Annotated[int | None, typer.Option(min=0, help="which query, counted from 0")] = None,
 ) -> None:
-    """Print exactly what a model gets for one query, its positives and the size of its pool."""
+    """Explain a task in plain words; and, if its data are here, print exactly what a model gets for one query."""
     from unite_bench.errors import UsageError
-    from unite_bench.report.catalogue import in_words
+    from unite_bench.report.explaining import in_words
     from unite_bench.sources.build import build
+    from unite_bench.sources.opening import missing_datasets
     from unite_bench.spec.catalogue import load_entry
     from unite_bench.spec.model import PlannedTask
 
     loaded = load_entry(task)
-    if isinstance(loaded, PlannedTask):
-        typer.echo("\n".join(in_words(loaded)))
+    typer.echo("\n".join(in_words(loaded)))
+    if isinstance(loaded, PlannedTask) or (item is None and missing_datasets(loaded)):
         return
-    data = build(loaded)
-    if item >= len(data.queries):
-        raise UsageError(f"{loaded.name} has {len(data.queries)} queries, counted from 0; there is no {item}")
-    pool = len(data.pools[item]) if data.pools is not None else len(data.candidates)
-    typer.echo(f"{loaded.label}: {loaded.title or ''}")
-    typer.echo(f"query {item} of {len(data.queries)}, pool of {pool} candidates, {len(data.qrels[item])} positive\n")
-    typer.echo("\n".join(_described(data.queries[item])))
-    for at, grade in list(zip(data.qrels[item], data.qrels.values_of(item), strict=True))[:5]:
+    data, number = build(loaded), item or 0
+    if number >= len(data.queries):
+        raise UsageError(f"{loaded.name} has {len(data.queries)} queries, counted from 0; there is no {number}")
+    pool = len(data.pools[number]) if data.pools is not None else len(data.candidates)
+    right = len(data.qrels[number])
+    typer.echo(f"\nquery {number} of {len(data.queries)}, pool of {pool} candidates, {right} positive\n")
+    typer.echo("\n".join(_described(data.queries[number])))
+    for at, grade in list(zip(data.qrels[number], data.qrels.values_of(number), strict=True))[:5]:
         typer.echo(f"\npositive, grade {grade:g}")
         typer.echo("\n".join(_described(data.candidates[at])))
 
@@ -132,11 +182,16 @@ def validate(
 
 
 @app.command()
-def schema(suite: Annotated[bool, typer.Option("--suite", help="of suite files")] = False) -> None:
-    """Print the JSON Schema of task (or suite) files, for editors."""
+def schema(
+    suite: Annotated[bool, typer.Option("--suite", help="of suite files")] = False,
+    model: Annotated[bool, typer.Option("--model", help="of model files")] = False,
+) -> None:
+    """Print the JSON Schema of task (or suite, or model) files, for editors."""
+    from unite_bench.embedders.decoders.model_file import ModelFile
     from unite_bench.spec.model import Suite, task_schema
 
-    typer.echo(json.dumps(Suite.model_json_schema() if suite else task_schema(), indent=1))
+    other = ModelFile if model else Suite if suite else None
+    typer.echo(json.dumps(other.model_json_schema() if other else task_schema(), indent=1))
 
 
 store = typer.Typer(help="Look after the vector store.", no_args_is_help=True)

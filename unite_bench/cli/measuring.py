@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Instructions(StrEnum):
     TASK = "task"
     NONE = "none"
+    MODEL = "model"
+    PUBLISHED = "published"
 
 
 class Frames(StrEnum):
@@ -37,6 +39,12 @@ class Dtype(StrEnum):
     FLOAT16 = "float16"
 
 
+class Compat(StrEnum):
+    NONE = "none"
+    MMEB = "mmeb"
+    TREC = "trec"
+
+
 class OnError(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
@@ -52,13 +60,20 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="task name or file; may be repeated")] = None,
     results: Annotated[Path, typer.Option(help="where results are written")] = Path("unite-bench-results"),
     store: Annotated[Path | None, typer.Option(help="vector store [default: $UNITE_BENCH_STORE or user cache]")] = None,
-    instructions: Annotated[Instructions, typer.Option(help="the task's wording, or none")] = Instructions.TASK,
+    instructions: Annotated[
+        Instructions, typer.Option(help="the task's wording, none, the model's own, or the published texts")
+    ] = Instructions.TASK,
     frames: Annotated[
         Frames, typer.Option(help="of clips: the task's, or those of the model's card")
     ] = Frames.CONTROLLED,
     reader: Annotated[Reader, typer.Option(help="what decodes clips")] = Reader.PYAV,
+    compat: Annotated[Compat, typer.Option(help="ranks as MMEB's code or trec_eval counts them")] = Compat.NONE,
+    dual_softmax: Annotated[
+        float | None, typer.Option(metavar="TEMPERATURE", help="scores times their softmax over all queries")
+    ] = None,
     on_error: Annotated[OnError, typer.Option(help="stop at, or count, items that cannot be encoded")] = OnError.FAIL,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N queries; marked partial")] = None,
+    first: Annotated[int, typer.Option(min=1, help="candidates of each query kept in its row")] = 10,
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
@@ -66,6 +81,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a task on standard output")] = False,
 ) -> None:
     """Measure one embedder and print a table of every task."""
+    from unite_bench.cli.data import fetch
     from unite_bench.cli.progress import Reporter
     from unite_bench.embedders.fusion import FusedEmbedder
     from unite_bench.embedders.oracle import OracleEmbedder
@@ -77,7 +93,7 @@ def run(
 
     chosen = chosen_tasks(suite or [], task or [])
     if download:
-        fetch(chosen)
+        fetch(list(dict.fromkeys(dataset for task in chosen for dataset in missing_datasets(task))), ask=False)
     tasks = [task for task in chosen if not missing_datasets(task)]
     if not tasks:
         raise UsageError(f"none of the {len(chosen)} tasks has its data on this machine; {_cure(suite, task)}")
@@ -88,8 +104,11 @@ def run(
         instructions=instructions.value,
         frames=frames.value,
         reader=reader.value,
+        compat=compat.value,
+        dual_softmax=dual_softmax,
         on_error=on_error.value,
         limit=limit,
+        first=first,
         device=device,
         dtype=dtype.value,
     )
@@ -115,15 +134,6 @@ def run(
 
 def _cure(suites: list[str] | None, tasks: list[str] | None) -> str:
     return f"`unite-bench data get {' '.join([*(suites or []), *(tasks or [])])}` fetches it"
-
-
-def fetch(tasks: list[Task]) -> None:
-    """Download what the tasks need and is not here."""
-    from unite_bench.fetching import download, offer
-    from unite_bench.sources.opening import missing_datasets
-
-    for dataset in dict.fromkeys(dataset for task in tasks for dataset in missing_datasets(task)):
-        typer.echo(f"{dataset.name}: {download(offer(dataset))}", err=True)
 
 
 def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:

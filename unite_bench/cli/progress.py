@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,16 +29,7 @@ class Reporter:
         self.quiet = quiet
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live = not quiet and sys.stderr.isatty()
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.live,
-        )
+        self.bar = _bar(self.console, self.live)
 
     def __enter__(self) -> Reporter:
         self.bar.start()
@@ -75,3 +68,24 @@ class Reporter:
         primary = outcome.task.primary
         said = f"{primary} {result[primary]:.3f}" if result is not None else f"{outcome.status}: {outcome.reason}"
         self.console.print(f"[{self.done}/{self.tasks}] {outcome.task.name}: {said}", markup=False)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback that is told how many are done of how many: a bar on a terminal, nothing elsewhere."""
+    with _bar(Console(stderr=True), sys.stderr.isatty()) as bar:
+        line = bar.add_task(what, total=None, rate="")
+        yield lambda done, total: bar.update(line, completed=done, total=total)
+
+
+def _bar(console: Console, live: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not live,
+    )

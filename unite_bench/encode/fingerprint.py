@@ -64,7 +64,8 @@ def source_digests(cls: type) -> list[str]:
 def local_sources(file: Path, module: str) -> set[Path]:
     """The file and every local module it imports, directly or not, at the top or inside a function.
 
-    Modules of this harness are left out: those that touch pixels are in every fingerprint anyway.
+    Of this harness only adapters are followed: an embedder may lean on another, or on a loader beside it. What touches
+    pixels is in every fingerprint anyway.
     """
     found: set[Path] = set()
     waiting = [(file, module)]
@@ -75,9 +76,15 @@ def local_sources(file: Path, module: str) -> set[Path]:
         found.add(path)
         for imported in _imports(path, name):
             origin = _origin(imported, path.parent)
-            if origin is not None and not _installed(origin) and not imported.startswith("unite_bench."):
+            if origin is not None and not _installed(origin) and not _of_harness(imported):
                 waiting.append((origin, imported))
     return found
+
+
+def _of_harness(module: str) -> bool:
+    """Whether a module is part of this harness, and no adapter's."""
+    base = "unite_bench.embedders.base"  # the class that adapters are made from; it decides no vector
+    return module.startswith("unite_bench.") and (module == base or not module.startswith("unite_bench.embedders."))
 
 
 def _imports(path: Path, module: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Encoding: items in, one vector each out, through the store. What is stored already is not encoded again."""
+"""Encoding: items in, one vector each (or their tokens) out, through the store. What is stored is not encoded again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard
-from unite_bench.embedders.contract import as_vectors, faults
+from unite_bench.embedders.contract import as_rows, faults_of_items
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.encode.plan import plan
 from unite_bench.encode.store import Store, default_root
-from unite_bench.errors import ItemFailed, MediaError, ModelError, ModelUnavailable, UniteBenchError
+from unite_bench.errors import ItemFailed, MediaError, ModelError, ModelUnavailable, NotStored, UniteBenchError
 from unite_bench.items import Item, Role, Video, content_digest
+from unite_bench.rank.maxsim import MOST_QUERY_TOKENS, Tokens
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[int, int], None]  # items done, items to do
@@ -25,9 +26,10 @@ Progress = Callable[[int, int], None]  # items done, items to do
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors (items, dim) float32; rows of failed items are NaN and named in `failed` with the reason."""
+    """Vectors (items, dim) float32, or with late interaction the tokens of each item. Those of failed items are NaN (one
+    token each), and `failed` names them with the reason."""
 
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] | Tokens
     failed: Mapping[str, str]
     computed: int
     reused: int
@@ -35,19 +37,38 @@ class Encoded:
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Which items have a vector, (items,)."""
+        if isinstance(self.vectors, Tokens):
+            return np.array([bool(np.isfinite(rows[0, 0])) for rows in self.vectors.of], dtype=bool)
         return np.asarray(np.isfinite(self.vectors).all(axis=1))
+
+    @property
+    def rankable(self) -> npt.NDArray[np.float32] | Tokens:
+        """The vectors with ones in place of NaN: a failed query has no positives left, so its scores count for nothing."""
+        if isinstance(self.vectors, Tokens):
+            ones = np.ones_like(self.vectors.of[0][:1])
+            return Tokens([rows if ok else ones for rows, ok in zip(self.vectors.of, self.usable, strict=True)])
+        return np.where(self.usable[:, None], self.vectors, np.float32(1.0))
 
 
 class Encoder:
     """One embedder and its store; the embedder is set up at the first item that is not in the store.
 
-    `root` is the folder of all stores (default: `default_root()`).
+    `root` is the folder of all stores (default: `default_root()`). With `may_encode` off, what is not in the store raises
+    NotStored, and the model is never loaded.
     """
 
-    def __init__(self, embedder: Embedder, root: Path | None = None, device: str = "cpu", dtype: str = "float32"):
+    def __init__(
+        self,
+        embedder: Embedder,
+        root: Path | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        may_encode: bool = True,
+    ):
         self.embedder = embedder
         self.fingerprint = content_digest(fingerprint(embedder, dtype), device.split(":")[0])
         self.store = Store(root or default_root(), self.fingerprint)
+        self.may_encode = may_encode
         self._setup = (device, dtype)
         self._ready = False
 
@@ -84,12 +105,29 @@ class Encoder:
                 names.setdefault(key, item.id)
         lost = self._fill(shown, names, role, on_error, progress)
         failed.update({i.id: lost[k] for i, k in zip(items, keys, strict=True) if k in lost})
+        reused = len({k for k in keys if k is not None}) - len(shown)
+        if card.similarity == "maxsim":
+            tokens = self._tokens(items, keys, role, failed, on_error)
+            return Encoded(tokens, failed, computed=len(shown) - len(lost), reused=reused)
         found = [n for n, key in enumerate(keys) if key is not None and key in self.store]
         vectors = np.full((len(items), card.dim), np.nan, dtype=np.float32)
         if found:
             vectors[found] = self.store.matrix([keys[n] or "" for n in found], card.dim)
-        reused = len({k for k in keys if k is not None}) - len(shown)
         return Encoded(vectors, failed, computed=len(shown) - len(lost), reused=reused)
+
+    def _tokens(
+        self, items: Sequence[Item], keys: Sequence[str | None], role: Role, failed: dict[str, str], on_error: OnError
+    ) -> Tokens:
+        """The stored tokens of every item. A query of too many is one that cannot be ranked."""
+        lost = np.full((1, self.embedder.card.dim), np.nan, dtype=np.float32)
+        tokens = [lost if key is None or key not in self.store else self.store.get(key) for key in keys]
+        for n, rows in enumerate(tokens):
+            if role == "query" and len(rows) > MOST_QUERY_TOKENS:
+                reason = f"{len(rows)} tokens; MaxSim takes queries of at most {MOST_QUERY_TOKENS}, so cut or pool them"
+                if on_error == "fail":
+                    raise ItemFailed(items[n].id, reason)
+                failed[items[n].id], tokens[n] = reason, lost
+        return Tokens(tokens)
 
     def _fill(
         self,
@@ -103,6 +141,8 @@ class Encoder:
         keys = list(shown)
         if not keys:
             return {}
+        if not self.may_encode:
+            raise NotStored(f"{len(keys)} vectors are not in the store")
         prices = self._prepared([shown[key] for key in keys])
         failed: dict[str, str] = {}
         done = 0
@@ -140,12 +180,12 @@ class Encoder:
             self._encode_batch(keys[:half], shown, names, role, failed)
             self._encode_batch(keys[half:], shown, names, role, failed)
             return
-        vectors = as_vectors(output, len(keys), self.embedder.card.dim, self.embedder.card.name)
-        bad = faults(vectors)
+        rows = as_rows(output, len(keys), self.embedder.card)
+        bad = faults_of_items(rows)
         failed.update({keys[n]: reason for n, reason in bad.items()})
         good = [n for n in range(len(keys)) if n not in bad]
         if good:
-            self.store.put([keys[n] for n in good], [vectors[n : n + 1] for n in good])
+            self.store.put([keys[n] for n in good], [rows[n] for n in good])
 
 
 def _key(item: Item, role: Role, card: EmbedderCard) -> tuple[str, Item]:

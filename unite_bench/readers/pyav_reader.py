@@ -23,7 +23,7 @@ class PyAVReader:
     def read(self, medium: File | Blob, indices: Sequence[int], times: npt.NDArray[np.float64]) -> list[RGB]:
         wanted = {round(times[i] * 1e6): i for i in indices}
         found: dict[int, RGB] = {}
-        with _video(medium) as container:
+        with opened(medium) as container:
             for frame in container.decode(video=0):
                 index = None if frame.time is None else wanted.get(round(frame.time * 1e6))
                 if index is not None:
@@ -38,7 +38,7 @@ class PyAVReader:
 
 def frame_table(medium: File | Blob) -> npt.NDArray[np.float64]:
     """Presentation time in seconds of every shown frame, from packet time stamps alone (nothing is decoded)."""
-    with _video(medium) as container:
+    with opened(medium) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard)
         if not stamps or stream.time_base is None:
@@ -47,7 +47,7 @@ def frame_table(medium: File | Blob) -> npt.NDArray[np.float64]:
 
 
 @contextmanager
-def _video(medium: File | Blob) -> Iterator[InputContainer]:
+def opened(medium: File | Blob) -> Iterator[InputContainer]:
     """An open container with at least one video stream; everything PyAV says is turned into MediaError."""
     import av
 

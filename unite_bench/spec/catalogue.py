@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -51,10 +51,16 @@ def load_entry(name: str) -> Task | PlannedTask:
     if name.endswith((".yaml", ".yml")):
         return read_entry(Path(name))
     if name in task_files():
-        return read_entry(task_files()[name])
+        return _shipped(name)
     if name in varied_tasks():
         return varied_tasks()[name]
     raise UsageError(_unknown("task", name, [*task_files(), *varied_tasks()]))
+
+
+@cache
+def _shipped(name: str) -> Task | PlannedTask:
+    """Suites name the same tasks many times over; their files do not change while we run."""
+    return read_entry(task_files()[name])
 
 
 def load_suite(name: str) -> Suite:
@@ -104,4 +110,4 @@ def entries_of(suite: Suite) -> list[Task | PlannedTask]:
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f", did you mean {near[0]!r}?" if near else "."
-    return f"unknown {what} {name!r}{hint} `unite-bench list` shows all; a file is given by its path ending in .yaml"
+    return f"unknown {what} {name!r}{hint} `unite-bench list {what}s` shows all; a file is given by its path ending in .yaml"

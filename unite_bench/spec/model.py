@@ -41,11 +41,19 @@ class Side(Strict):
     text: str | None = None
     image: str | None = None
     video: str | None = None
+    optional: list[Literal["text", "image", "video"]] | None = Field(
+        default=None, description="parts that a row may lack; its item then has the others alone"
+    )
     start: str | None = Field(default=None, description="column with the clip's first second")
     end: str | None = Field(default=None, description="column with the clip's last second")
     instruction: str | Column | None = None
+    published: str | None = Field(
+        default=None, description="column with instruction and text in one, as a published code gives them to a model"
+    )
     frames: int | None = Field(default=None, gt=0)
-    sampling: Literal["uniform"] | None = None
+    sampling: Literal["uniform", "linspace"] | None = Field(
+        default=None, description="uniform: centres of equal spans; linspace: from the first frame to the last"
+    )
     fps: float | None = Field(default=None, gt=0, strict=False)
     max_frames: int | None = Field(default=None, gt=0)
     order: Literal["shown", "shuffled"] | None = Field(default=None, description="shuffled frames are a control")
@@ -59,6 +67,8 @@ class Side(Strict):
             raise ValueError(f"modality is {self.modality!r} but the columns named here give {named!r}")
         if not given:
             raise ValueError("name the column of at least one part: text, image or video")
+        if self.optional is not None and not set(self.optional) < given:
+            raise ValueError(f"optional takes some of the parts, but not all; there are {', '.join(sorted(given))}")
         frame_keys = [
             k
             for k in ("frames", "fps", "sampling", "max_frames", "pixels", "order", "start", "end")
@@ -70,6 +80,8 @@ class Side(Strict):
             raise ValueError("give frames or fps, not both")
         if self.max_frames is not None and self.fps is None:
             raise ValueError("max_frames goes with fps; with frames the number is fixed")
+        if self.sampling == "linspace" and self.fps is not None:
+            raise ValueError("sampling: linspace goes with frames, not with fps")
         return self
 
     @property
@@ -77,12 +89,17 @@ class Side(Strict):
         order = self.order or "shown"
         if self.fps is not None:
             return FramePolicy(None, self.fps, self.max_frames or 64, self.pixels, order)
-        return FramePolicy(frames=self.frames or 8, pixels=self.pixels, order=order)
+        sampling = self.sampling or "uniform"
+        return FramePolicy(frames=self.frames or 8, pixels=self.pixels, order=order, sampling=sampling)
+
+    @property
+    def media_columns(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.image, self.video) if name is not None)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the table that this side reads."""
-        named = [self.id, self.text, self.image, self.video, self.start, self.end]
+        named = [self.id, self.text, self.image, self.video, self.start, self.end, self.published]
         named += [c.column for c in (self.modality, self.instruction) if isinstance(c, Column)]
         return tuple(name for name in named if name is not None)
 
@@ -167,7 +184,10 @@ class Task(Strict):
     pool: Literal["corpus", "union"] | PerQuery = "corpus"
     metrics: Annotated[list[Annotated[str, AfterValidator(_measure_name)]], Field(min_length=1)]
     primary: str
-    duplicates: Literal["merge", "keep"] = "merge"
+    captions: Literal["any-of", "first", "each", "concatenated"] | None = Field(
+        default=None, description="what several captions of one medium are: see docs/captions.md"
+    )
+    duplicates: Literal["merge", "keep", "by-name"] = "merge"
     exclude_self: bool = False
     target_modality: Column | None = None
     quartets: Column | None = Field(
@@ -208,11 +228,28 @@ class Task(Strict):
         for side in (self.queries, *self.corpora):
             if side.source is None and self.source is None:
                 raise ValueError("no source: give one for the task or one for each side")
+        self._check_captions()
         return self
+
+    def _check_captions(self) -> None:
+        if self.captions is None:
+            return
+        texts = [side for side in (self.queries, *self.corpora) if side.modality == "text"]
+        if isinstance(self.candidates, list) or self.pool != "corpus" or len(texts) != 1:
+            raise ValueError("captions goes with texts on one side, media on the other, and pool: corpus")
+        if self.captions == "any-of" and self.captions_ask:
+            raise ValueError("captions: any-of is for texts as candidates; as queries, each one asks: captions: each")
+        if self.qrels != "by-row" and self.captions != ("each" if self.captions_ask else "any-of"):
+            raise ValueError(f"captions: {self.captions} needs qrels: by-row, with the captions of a medium in its row")
 
     @property
     def corpora(self) -> tuple[Side, ...]:
         return tuple(self.candidates) if isinstance(self.candidates, list) else (self.candidates,)
+
+    @property
+    def captions_ask(self) -> bool:
+        """Whether texts are the queries, rather than the candidates."""
+        return self.queries.modality == "text"
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -244,9 +281,12 @@ class Task(Strict):
 
     @property
     def protocol_digest(self) -> str:
-        """Digest of what the file fixes about the measurement: everything but titles, notes, licence and citation."""
+        """Digest of what the file fixes about the measurement: everything but titles, notes, licence and citation.
+
+        Keys that are not given do not count, so that a key which the schema learns later leaves older tasks as they are.
+        """
         words = {"title", "notes", "licence", "citation", "protocol", "trained_on", "slices", "control", "expected"}
-        return content_digest(self.model_dump_json(exclude=words))
+        return content_digest(self.model_dump_json(exclude=words, exclude_none=True))
 
 
 class Variant(Strict):
@@ -273,6 +313,7 @@ class Variant(Strict):
             "source": None,
             "queries": drawn(task.queries),
             "candidates": candidates if isinstance(task.candidates, list) else candidates[0],
+            "expected": None,
             "control": task.control and task.control.model_copy(update={"of": task.control.of + self.suffix}),
         }
         return task.model_copy(update=update).in_folder(task.folder)

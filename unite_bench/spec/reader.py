@@ -20,8 +20,8 @@ def read_entry(path: Path) -> Task | PlannedTask:
     """Read and check a task file, which may say of itself that it is incomplete. Raises SpecError with every finding."""
     document = read(path)
     if isinstance(document.data, dict) and document.data.get("status") == "incomplete":
-        return _checked(PlannedTask, document)
-    return _checked(Task, document).in_folder(path.parent)
+        return checked(PlannedTask, document)
+    return checked(Task, document).in_folder(path.parent)
 
 
 def read_task(path: Path) -> Task:
@@ -34,15 +34,15 @@ def read_task(path: Path) -> Task:
 
 def parse_task(text: str, file: str = "task", folder: Path = Path()) -> Task:
     """Read and check a task from a string; relative paths in it start from `folder`."""
-    return _checked(Task, parse(text, file)).in_folder(folder)
+    return checked(Task, parse(text, file)).in_folder(folder)
 
 
 def read_suite(path: Path) -> Suite:
     """Read and check a suite file. Raises SpecError with every finding."""
-    return _checked(Suite, read(path))
+    return checked(Suite, read(path))
 
 
-def _checked(model: type[Model], document: Document) -> Model:
+def checked(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:

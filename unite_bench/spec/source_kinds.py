@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 UNPINNED = "unpinned"
 Revision = Annotated[str, Field(pattern=rf"^({UNPINNED}|[0-9a-f]{{40}})$")]
@@ -17,11 +17,46 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
 
+class Quartets(Strict):
+    """Rows with two texts and two media, of which the first go together and the second do (Winoground).
+
+    They are read as two tables: `id`, `quartet`, `text`, `positive`, `pool`; and `id`, `medium`.
+    """
+
+    texts: Annotated[tuple[str, ...], Field(min_length=2, max_length=2, strict=False)]
+    media: Annotated[tuple[str, ...], Field(min_length=2, max_length=2, strict=False)]
+
+
+class Choices(Strict):
+    """Rows with candidates of their own: the cells of several columns, or the lists in one.
+
+    Right is the first, or what the column `answer` holds. They are read as two tables: the rows as they are with `id`,
+    `positive`, `pool`; and `id`, `choice`.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    answer: str | None = None
+
+
+class Rows(Strict):
+    """How the rows of a table are to be read, where they are not one item each."""
+
+    quartets: Quartets | None = None
+    choices: Choices | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Rows:
+        if (self.quartets is None) == (self.choices is None):
+            raise ValueError("rows takes either quartets or choices")
+        return self
+
+
 class FilesSource(Strict):
     """A table in a file of your own, or a folder of media with an optional captions file."""
 
     kind: Literal["files"]
     path: str = Field(description="JSONL, CSV or Parquet file, or a folder; relative to the task file")
+    rows: Rows | None = None
 
 
 class BeirSource(Strict):
@@ -42,11 +77,23 @@ class ScenesSource(Strict):
     count: int = Field(gt=0, description="queries of the task, at most; the same in all its tables")
 
 
+def _inside(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} climbs out of its folder")
+    return path
+
+
+InnerPath = Annotated[str, AfterValidator(_inside)]
+
+
 class Archive(Strict):
     """An archive (zip or tar) in which media columns find their paths; of the same dataset unless another is named."""
 
-    file: str
-    root: str = Field(default="", description="folder within the archive that the paths start from")
+    file: InnerPath
+    root: InnerPath = Field(default="", description="folder within the archive that the paths start from")
+    names: Literal["path", "stem"] = Field(
+        default="path", description="what a cell names: a path, or (stem) the last part of one without its suffix"
+    )
     dataset: DatasetName | None = None
     revision: Revision = UNPINNED
 
@@ -59,7 +106,9 @@ class HubSource(Strict):
     config: str | None = None
     split: str = "test"
     revision: Revision = UNPINNED
+    first: int | None = Field(default=None, gt=0, description="only so many rows, from the first on")
     archive: Archive | None = None
+    rows: Rows | None = None
 
 
 class HubBeirSource(Strict):
@@ -80,10 +129,14 @@ class HubBeirSource(Strict):
     qrels: str | None = None
 
 
+MmebParser = Literal["image_cls", "image_qa", "image_i2t", "image_t2i", "image_i2i_vg"]
+
+
 class MmebSource(Strict):
     """A task of MMEB: every row is a query with its own list of candidates, the first of which is the positive one.
 
-    `named_by` says what makes two candidates one, as the published code does it: their text, their picture, or both.
+    `parser` is the part of the published code that makes its texts. `named_by` says what makes two candidates one, as that
+    code does it: their text, their picture, or both.
     """
 
     kind: Literal["mmeb"]
@@ -91,6 +144,7 @@ class MmebSource(Strict):
     config: str
     split: str = "test"
     revision: Revision = UNPINNED
+    parser: MmebParser
     named_by: Literal["text", "image", "image+text"]
     archive: Archive
 
