@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     verdicts = commands.add_parser("verdicts", help="print the study's table from its runs")
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
+    verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
     given = parser.parse_args(arguments)
     try:
         return {"train": _train, "curve": _curve, "study": _study, "verdicts": _verdicts}[given.command](given)
@@ -73,7 +74,12 @@ def _study(given: argparse.Namespace) -> int:
 def _verdicts(given: argparse.Namespace) -> int:
     from reference_model.study.verdicts import judge, read_runs, table
 
-    print(table(judge(read_runs(given.runs))))
+    found = judge(read_runs(given.runs))
+    print(table(found))
+    if given.figure:
+        from reference_model.study.figure import draw_verdicts
+
+        draw_verdicts(found, given.figure)
     return 0
 
 

@@ -32,6 +32,11 @@ class Verdict:
     p: float
     word: str
 
+    @property
+    def differs(self) -> bool:
+        """Whether the corrected test rejects that there is no difference."""
+        return self.p <= LEVEL
+
 
 def read_runs(path: Path) -> Runs:
     """(arm, seed) -> endpoints. A run that was repeated counts once, as it was first. UsageError if there is no file."""
@@ -104,6 +109,11 @@ def table(verdicts: Iterable[Verdict]) -> str:
         first, second = (100 * mean for mean in v.means)
         name = f"**{v.comparison.arm}**" if v.comparison.primary else v.comparison.arm
         cells = [name, v.comparison.against, v.comparison.endpoint, f"{first:.1f}, {second:.1f}"]
-        cells += [f"{100 * v.difference:+.1f} [{low:+.1f}, {high:+.1f}]", f"{v.p:.3f}", str(v.seeds), v.word]
+        cells += [
+            f"{100 * v.difference:+.1f} [{low:+.1f}, {high:+.1f}]",
+            f"{v.p:.3f}" if v.p >= 0.001 else "< 0.001",
+            str(v.seeds),
+            v.word,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

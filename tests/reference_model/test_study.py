@@ -13,13 +13,15 @@ from reference_model.backbone import Backbone, Settings, prepare
 from reference_model.prompt import render
 from reference_model.study import endpoints, worlds
 from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Comparison, Phase
+from reference_model.study.figure import draw_verdicts
 from reference_model.study.run import draw, losses_of, pairs_of, run_arm, target_set
-from reference_model.study.verdicts import judge
+from reference_model.study.verdicts import judge, table
 from reference_model.study.worlds import Laboratory, training_kinds
 from reference_model.train.features import cached_features, compute_features
 from reference_model.train.mamcl import Options, Side, dense_losses, directions, negatives
 from reference_model.train.pairs import modality_bits
 from reference_model.train.world import Sizes, build_world
+from unite_bench.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +219,22 @@ def test_corrections_are_within_families_and_bias_has_its_own_words() -> None:
     secondary = [*comparisons[:1], Comparison("mask/mamcl", "mask/infonce", "union")]
     assert [v.p for v in judge(runs, secondary)] == pytest.approx([alone[0].p, alone[1].p])
     assert [v.word for v in together] == ["better", "undecided", "more biased"]
+
+
+def test_the_figure_shows_every_comparison_and_none_is_an_error(tmp_path) -> None:
+    noise = np.array([0.01, -0.02, 0.015, 0.0])
+    runs = {("mask/infonce", s): {"same": 0.5, "bias": 0.1} for s in range(4)}
+    runs |= {("mask/mamcl", s): {"same": 0.6 + noise[s], "bias": 0.1 + noise[s]} for s in range(4)}
+    held = [Comparison("mask/mamcl", "mask/infonce", end, primary=True) for end in ("same", "bias")]
+    verdicts = judge(runs, held)
+    assert [verdict.differs for verdict in verdicts] == [True, False]
+    drawn = []
+    for name, shown in (("both.png", verdicts), ("again.png", verdicts), ("one.png", verdicts[:1])):
+        draw_verdicts(shown, tmp_path / name)
+        drawn.append((tmp_path / name).read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert "| < 0.001 |" in table(
+        judge({**runs, **{key: {**row, "same": 0.9} for key, row in list(runs.items())[4:]}}, held[:1])
+    )
+    with pytest.raises(UsageError, match="no comparison has two paired seeds"):
+        draw_verdicts([], tmp_path / "none.png")
