@@ -1,0 +1,101 @@
+"""All rows that the readers found, in one Parquet file of the work folder; steps look at it and never change it.
+
+Rows are numbered from 0 in the order in which they were read. Everything is streamed: no method holds more than a few
+thousand rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reference_model.curation.digests import Digests
+from reference_model.curation.rows import Banks, item_from_json
+from unite_bench.errors import StoreError
+from unite_bench.items import Item
+
+Side = Literal["query", "target"]
+Numbers = npt.NDArray[np.int64]
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),  # SOURCE:NUMBER
+        ("source", pa.dictionary(pa.int32(), pa.string())),
+        ("query", pa.string()),  # canonical JSON (reference_model/curation/rows.py)
+        ("target", pa.string()),
+        ("negatives", pa.list_(pa.string())),
+        ("query_modality", pa.dictionary(pa.int32(), pa.string())),
+        ("target_modality", pa.dictionary(pa.int32(), pa.string())),
+        ("granularity", pa.dictionary(pa.int32(), pa.string())),
+        ("topic", pa.dictionary(pa.int32(), pa.string())),
+        ("stage", pa.dictionary(pa.int32(), pa.string())),
+        ("weight", pa.float32()),
+        ("unmasked", pa.bool_()),
+        ("both", pa.bool_()),
+        ("file", pa.dictionary(pa.int32(), pa.string())),  # where the row was read, from the root
+        ("row", pa.int64()),  # its number there, from 0
+    ]
+)
+BLOCK = 8192  # rows of a row group, and of what `batches` yields
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Rows at `path`; their paths start at `root`. `work` keeps what is computed of them once (digests)."""
+
+    path: Path
+    root: Path
+    work: Path
+    banks: Banks | None = None
+
+    @cached_property
+    def _file(self) -> Any:
+        if not self.path.is_file():
+            raise StoreError(f"{self.path}: no such file; read the sources again")
+        return pq.ParquetFile(self.path)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def batches(self, columns: Sequence[str], rows: Numbers | None = None) -> Iterator[tuple[Numbers, pa.Table]]:
+        """Row numbers (n,) and a table (n rows, `columns` of SCHEMA), in order; of `rows` (ascending) or of all.
+
+        n is at most BLOCK. Row groups without any of the rows are not read.
+        """
+        start = 0
+        for group in range(self._file.metadata.num_row_groups):
+            stop = start + self._file.metadata.row_group(group).num_rows
+            if rows is None:
+                yield np.arange(start, stop), self._group(group, columns)
+            else:
+                wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+                if wanted.size == stop - start:
+                    yield wanted, self._group(group, columns)
+                elif wanted.size:
+                    yield wanted, self._group(group, columns).take(pa.array(wanted - start))
+            start = stop
+
+    def items(self, rows: Numbers, side: Side) -> Iterator[Item]:
+        """The items of one side of `rows` (ascending), in order; `Item.id` is the row's id. Media are not opened."""
+        for _, table in self.batches(("id", side), rows):
+            for identity, text in zip(table["id"].to_pylist(), table[side].to_pylist(), strict=True):
+                yield item_from_json(text, self.root, self.banks, identity)
+
+    def digests(self, rows: Numbers, side: Side) -> Iterator[tuple[Numbers, npt.NDArray[np.uint8]]]:
+        """Row numbers (n,) and `Item.content` of the side as bytes (n, 32) uint8, for `rows` (ascending).
+
+        Computed when first asked for, which reads every medium once, and kept in the work folder. The instruction is
+        no part of it. Raises MediaError naming the row if a medium is missing: put the step `validity` first.
+        """
+        return Digests(self.work / f"{side}.digests", len(self)).of(self, rows, side)
+
+    def _group(self, group: int, columns: Sequence[str]) -> pa.Table:
+        return self._file.read_row_group(group, columns=list(columns), use_threads=False)
