@@ -6,9 +6,10 @@ thousand rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reference_model.curation.digests import Digests
-from reference_model.curation.rows import Banks, item_from_json
+from reference_model.curation.rows import Banks, Row, item_from_json, item_to_json
 from unite_bench.errors import StoreError
 from unite_bench.items import Item
 
@@ -99,3 +100,46 @@ class Pool:
 
     def _group(self, group: int, columns: Sequence[str]) -> pa.Table:
         return self._file.read_row_group(group, columns=list(columns), use_threads=False)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row and where it was read: the file, as written in manifests, and the row's number there, from 0."""
+
+    row: Row
+    file: str = ""
+    at: int = 0
+
+
+def write_pool(path: Path, rows: Iterable[Placed], root: Path) -> int:
+    """Write all rows as a pool's file; returns their number. Holds BLOCK rows at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=1) as writer:
+        waiting = iter(rows)
+        while block := list(islice(waiting, BLOCK)):
+            writer.write_table(_table(block, root), row_group_size=BLOCK)
+            written += len(block)
+    return written
+
+
+def _table(block: Sequence[Placed], root: Path) -> pa.Table:
+    rows = [placed.row for placed in block]
+    columns = {
+        "id": [row.id for row in rows],
+        "source": [row.source for row in rows],
+        "query": [item_to_json(row.query, root) for row in rows],
+        "target": [item_to_json(row.target, root) for row in rows],
+        "negatives": [[item_to_json(item, root) for item in row.negatives] for row in rows],
+        "query_modality": [row.query.modality for row in rows],
+        "target_modality": [row.target.modality for row in rows],
+        "granularity": [row.granularity for row in rows],
+        "topic": [row.topic for row in rows],
+        "stage": [row.stage for row in rows],
+        "weight": [row.weight for row in rows],
+        "unmasked": [row.unmasked for row in rows],
+        "both": [row.both for row in rows],
+        "file": [placed.file for placed in block],
+        "row": [placed.at for placed in block],
+    }
+    return pa.table(columns, schema=SCHEMA)
