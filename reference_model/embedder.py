@@ -144,8 +144,12 @@ def _visual(items: Sequence[Item], backbone: Backbone) -> tuple[list[torch.Tenso
         waiting.clear()
 
     for digest, part in parts.items():
-        frames = media.frames(part).pixels if isinstance(part, Video) else media.pixels(part)[np.newaxis]
-        cut, grids[digest] = patches(frames, backbone.preprocessing, str(backbone.device))
+        if isinstance(part, Video):
+            clip = media.frames(part)
+            frames, times = clip.pixels, clip.times
+        else:
+            frames, times = media.pixels(part)[np.newaxis], None
+        cut, grids[digest] = patches(frames, backbone.preprocessing, str(backbone.device), times)
         waiting.append((digest, cut))
         held_patches += len(cut)
         if held_patches >= PATCHES_PER_FORWARD:

@@ -1,4 +1,4 @@
-"""From RGB pixels to Qwen2-VL patches: fit, resize, normalise, cut; in torch, on the device of the model.
+"""From RGB pixels to the patches of a Qwen-VL model: fit, resize, normalise, cut; in torch, on the device of the model.
 
 It stands in for the processors of transformers (the video one needs torchvision) and is tested against the PIL image
 processor. An image is a clip whose one frame is shown `temporal_patch` times; an odd clip repeats its last frame.
@@ -27,7 +27,13 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Patch sizes and the visual budget: the area that one image, or one frame of a clip, is fitted into."""
+    """Patch sizes and the visual budget: the area, in pixels, that one image or one frame of a clip is fitted into.
+
+    A frame has the budget of an image unless `frame_min_pixels` or `frame_max_pixels` say otherwise; a cap on frames
+    alone also bounds their minimum, so that the image's minimum can never undo it. With `first_image` and `first_frame`
+    (least, most) a size is rounded in two steps, first within these, then within the budget, as the published inference
+    code of UNITE does: qwen-vl-utils fits a medium before the processor fits what it is given.
+    """
 
     patch: int = 14
     merge: int = 2
@@ -36,11 +42,22 @@ class Preprocessing:
     max_pixels: int = 28 * 28 * 1280
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    frame_min_pixels: int | None = None
+    frame_max_pixels: int | None = None
+    first_image: tuple[int, int] | None = None
+    first_frame: tuple[int, int] | None = None
 
     @property
     def factor(self) -> int:
         """The side of the square that becomes one visual token."""
         return self.patch * self.merge
+
+    def budget(self, clip: bool = False) -> tuple[int, int]:
+        """The least and greatest area of one image, or of one frame of a clip."""
+        if not clip:
+            return self.min_pixels, self.max_pixels
+        most = self.max_pixels if self.frame_max_pixels is None else self.frame_max_pixels
+        return (min(self.min_pixels, most) if self.frame_min_pixels is None else self.frame_min_pixels), most
 
     @classmethod
     def read(cls, path: Path) -> Preprocessing:
@@ -79,11 +96,17 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Grid:
-    """The patch grid of one medium: frame groups, rows and columns of patches (`grid_thw` in transformers)."""
+    """The patch grid of one medium: frame groups, rows and columns of patches (`grid_thw` in transformers).
+
+    `seconds` is when each frame group of a clip is shown, () for a picture or where it is not known; `step` is the time
+    from group to group.
+    """
 
     time: int
     rows: int
     columns: int
+    seconds: tuple[float, ...] = ()
+    step: float = 1.0
 
     @property
     def patches(self) -> int:
@@ -94,33 +117,47 @@ class Grid:
         return self.patches // (merge * merge)
 
 
-def fitted_size(height: int, width: int, settings: Preprocessing) -> tuple[int, int]:
-    """The (height, width) a picture is resized to: multiples of `factor`, area within the budget, aspect nearly kept.
+def fitted_size(height: int, width: int, settings: Preprocessing, clip: bool = False) -> tuple[int, int]:
+    """The (height, width) a picture, or a frame of a clip, is resized to: multiples of `factor`, area within the budget,
+    aspect nearly kept. Where the settings have a first fit, that size is then fitted again.
 
-    The rule, rounding included, is `smart_resize` of transformers' Qwen2-VL processor.
+    The rule, rounding included, is `smart_resize` of transformers' Qwen2-VL processor; the first fit is that of
+    qwen-vl-utils, which never rounds a side to nothing.
     """
     if max(height, width) > MAX_ASPECT * min(height, width):
         raise ModelError(f"a picture of {width} x {height} is too long and thin for Qwen2-VL; crop or pad it")
     factor = settings.factor
-    rows, columns = round(height / factor) * factor, round(width / factor) * factor
-    if rows * columns > settings.max_pixels:
-        shrink = math.sqrt(height * width / settings.max_pixels)
+    first = settings.first_frame if clip else settings.first_image
+    if first is not None:
+        height, width = _fit(height, width, factor, first, factor)
+    return _fit(height, width, factor, settings.budget(clip), 0)
+
+
+def _fit(height: int, width: int, factor: int, budget: tuple[int, int], least_side: int) -> tuple[int, int]:
+    least, most = budget
+    rows = max(least_side, round(height / factor) * factor)
+    columns = max(least_side, round(width / factor) * factor)
+    if rows * columns > most:
+        shrink = math.sqrt(height * width / most)
         rows = max(factor, math.floor(height / shrink / factor) * factor)
         columns = max(factor, math.floor(width / shrink / factor) * factor)
-    elif rows * columns < settings.min_pixels:
-        grow = math.sqrt(settings.min_pixels / (height * width))
+    elif rows * columns < least:
+        grow = math.sqrt(least / (height * width))
         rows = math.ceil(height * grow / factor) * factor
         columns = math.ceil(width * grow / factor) * factor
     return rows, columns
 
 
-def resize(frames: npt.NDArray[np.uint8], settings: Preprocessing, device: str = "cpu") -> torch.Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, h, w) uint8 on the device, fitted to the budget; bicubic with antialiasing."""
+def resize(
+    frames: npt.NDArray[np.uint8], settings: Preprocessing, device: str = "cpu", clip: bool = False
+) -> torch.Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, h, w) uint8 on the device, fitted to the budget of an image, or with `clip` of a
+    frame; bicubic with antialiasing, once, whatever the number of fits."""
     import torch
     from torch.nn import functional
 
     pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2)
-    size = fitted_size(frames.shape[1], frames.shape[2], settings)
+    size = fitted_size(frames.shape[1], frames.shape[2], settings, clip)
     if size == tuple(pixels.shape[2:]):
         return pixels
     if pixels.device.type == "cpu":  # torch resizes uint8 on the CPU with integer weights, as pillow does
@@ -129,10 +166,13 @@ def resize(frames: npt.NDArray[np.uint8], settings: Preprocessing, device: str =
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
-def cut(pixels: torch.Tensor, settings: Preprocessing) -> tuple[torch.Tensor, Grid]:
+def cut(
+    pixels: torch.Tensor, settings: Preprocessing, times: npt.NDArray[np.float64] | None = None
+) -> tuple[torch.Tensor, Grid]:
     """(n, 3, h, w) uint8, fitted -> (patches, 3 * temporal * patch * patch) fp32 and its grid.
 
-    Patches are ordered so that the `merge` x `merge` patches of one visual token stand together.
+    Patches are ordered so that the `merge` x `merge` patches of one visual token stand together. `times` (n,) are those
+    of a clip's frames in seconds, ascending.
     """
     import torch
 
@@ -141,7 +181,8 @@ def cut(pixels: torch.Tensor, settings: Preprocessing) -> tuple[torch.Tensor, Gr
     if missing:
         pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
     count, channels, height, width = pixels.shape
-    grid = Grid(count // group, height // patch, width // patch)
+    seconds, step = ((), 1.0) if times is None else group_times(times, group)
+    grid = Grid(count // group, height // patch, width // patch, seconds, step)
     mean = torch.tensor(settings.mean, device=pixels.device).view(1, -1, 1, 1)
     std = torch.tensor(settings.std, device=pixels.device).view(1, -1, 1, 1)
     values = (pixels.float() / 255 - mean) / std
@@ -151,8 +192,24 @@ def cut(pixels: torch.Tensor, settings: Preprocessing) -> tuple[torch.Tensor, Gr
     return split.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(grid.patches, -1), grid
 
 
-def patches(frames: npt.NDArray[np.uint8], settings: Preprocessing, device: str = "cpu") -> tuple[torch.Tensor, Grid]:
-    """(n, H, W, 3) uint8 frames of one clip, or one picture with n = 1 -> its patches and grid."""
+def group_times(times: npt.NDArray[np.float64], group: int) -> tuple[tuple[float, ...], float]:
+    """When each group of `group` frames is shown (the mean of its first and last frame; a group that lacks frames
+    repeats the last one), and the seconds from group to group at the clip's mean frame rate (1 for a single frame)."""
+    filled = np.concatenate([times, times[-1:].repeat(-len(times) % group)]).reshape(-1, group)
+    step = float(times[-1] - times[0]) / (len(times) - 1) * group if len(times) > 1 else 1.0
+    return tuple(((filled[:, 0] + filled[:, -1]) / 2).tolist()), step
+
+
+def patches(
+    frames: npt.NDArray[np.uint8],
+    settings: Preprocessing,
+    device: str = "cpu",
+    times: npt.NDArray[np.float64] | None = None,
+) -> tuple[torch.Tensor, Grid]:
+    """(n, H, W, 3) uint8 frames of one clip with their `times` in seconds (n,), or one picture with n = 1 and no times ->
+    its patches and grid. A clip of one frame has times, and the budget of a frame."""
     if frames.ndim != 4 or frames.shape[0] == 0 or frames.shape[3] != 3:
         raise ModelError(f"frames of shape {frames.shape}: expected (n >= 1, height, width, 3)")
-    return cut(resize(frames, settings, device), settings)
+    if times is not None and len(times) != len(frames):
+        raise ModelError(f"{len(frames)} frames with {len(times)} times; give one time a frame")
+    return cut(resize(frames, settings, device, times is not None), settings, times)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn import functional
 
+from reference_model.train.lora_targets import TARGETS
+
 if TYPE_CHECKING:
     import torch
-
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class LowRankLinear(nn.Module):
