@@ -6,7 +6,7 @@ from importlib import import_module
 
 from reference_model.curation.step import Step
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("duplicates",)
 
 
 def known() -> dict[str, Step]:

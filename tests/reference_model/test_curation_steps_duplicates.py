@@ -1,0 +1,180 @@
+"""Duplicates: planted ones go, what is only alike stays, and nothing depends on how the pool is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from curation_pools import compressed, context_in, pool_of, row, saved, text
+
+from reference_model.curation.pool import Pool
+from reference_model.curation.step import Decision
+from reference_model.curation.steps import pictures, texts
+from reference_model.curation.steps.bands import Buckets, near_leaders, near_pairs
+from reference_model.curation.steps.duplicates import Near, Settings, run
+from reference_model.curation.steps.keys import joined, keys_of, leaders, mixed
+from unite_bench.errors import MediaError
+from unite_bench.items import File, Image, Item, Text
+from unite_bench.sources.scenes.bases import still_base
+from unite_bench.sources.scenes.edits import sample_edit
+from unite_bench.sources.scenes.render import render_image
+
+SCENES = still_base(1_400_005, "train", 12)
+
+
+def everything(pool: Pool) -> np.ndarray:
+    return np.arange(len(pool))
+
+
+def kept(decision: Decision) -> list[int]:
+    return np.flatnonzero(decision.keep).tolist()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Pool:
+    """Six scenes with captions; then a byte copy of row 0, a compressed copy of row 1 whose caption shouts, row 2 with
+    another caption, and row 3 with one thing changed under its old caption."""
+    shown = [render_image(scene, 168) for scene in SCENES[:6]]
+    captions = [f"a drawing of scene number {n}, on squared paper, with several things in it" for n in range(6)]
+    rows = [row(n, text(captions[n]), saved(shown[n], tmp_path / f"{n}.png")) for n in range(6)]
+    (tmp_path / "copy.png").write_bytes((tmp_path / "0.png").read_bytes())
+    edited = render_image(sample_edit(SCENES[3], 3, "train")[1], 168)
+    rows += [
+        row(6, text(captions[0]), Item((Image(File(tmp_path / "copy.png")),))),
+        row(7, text(captions[1].upper() + "!"), saved(compressed(shown[1], 60, 0.7), tmp_path / "small.png")),
+        row(8, text("quite another caption of the same picture"), rows[2].target),
+        row(9, text(captions[3]), saved(edited, tmp_path / "edited.png")),
+    ]
+    return pool_of(rows, tmp_path)
+
+
+def test_exact_duplicates_are_equal_content_under_any_name(photos: Pool, tmp_path: Path) -> None:
+    decision = run(photos, everything(photos), Settings(), context_in(tmp_path))
+    assert kept(decision) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert decision.partners == {6: 0}
+    assert decision.examples == {"equal to an earlier row": (6,)}
+    assert decision.facts["exact"] == 1
+
+
+def test_the_sides_that_must_be_equal_are_a_setting(photos: Pool, tmp_path: Path) -> None:
+    decision = run(photos, everything(photos), Settings(equal="target"), context_in(tmp_path))
+    assert kept(decision) == [0, 1, 2, 3, 4, 5, 7, 9]
+    decision = run(photos, everything(photos), Settings(equal="query"), context_in(tmp_path))
+    assert kept(decision) == [0, 1, 2, 3, 4, 5, 7, 8]
+
+
+def test_near_duplicates_are_compressed_copies_and_not_edits(photos: Pool, tmp_path: Path) -> None:
+    decision = run(photos, everything(photos), Settings(near=Near()), context_in(tmp_path))
+    assert kept(decision) == [0, 1, 2, 3, 4, 5, 8, 9]
+    assert decision.names[decision.reasons[7]] == "nearly equal to an earlier row"
+    assert decision.partners == {6: 0, 7: 1}
+    without = run(photos, everything(photos), Settings(near=Near(pictures=None)), context_in(tmp_path))
+    assert 7 in kept(without)
+    loose = run(photos, everything(photos), Settings(near=Near(pictures=255)), context_in(tmp_path))
+    assert 9 not in kept(loose)
+
+
+def test_only_living_rows_count_and_the_first_of_them_stays(photos: Pool, tmp_path: Path) -> None:
+    alive = np.array([2, 6, 7, 8])
+    assert run(photos, alive, Settings(near=Near()), context_in(tmp_path)).keep.all()
+
+
+def test_an_instruction_makes_another_row(tmp_path: Path) -> None:
+    rows = [row(n, text("blue", ask), text("sky")) for n, ask in enumerate([None, "a", "b", "a", None])]
+    pool = pool_of(rows, tmp_path)
+    for settings in (Settings(), Settings(near=Near())):
+        assert kept(run(pool, everything(pool), settings, context_in(tmp_path))) == [0, 1, 2]
+
+
+def test_order_and_kind_of_parts_make_another_row(tmp_path: Path) -> None:
+    target = text("same")
+    queries = [("a", "b"), ("b", "a"), ("a",), ("a", "b")]
+    rows = [row(n, Item(tuple(map(Text, words))), target) for n, words in enumerate(queries)]
+    pool = pool_of(rows, tmp_path)
+    assert kept(run(pool, everything(pool), Settings(near=Near()), context_in(tmp_path))) == [0, 1, 2]
+
+
+def test_a_decision_is_the_same_however_the_pool_is_cut(photos: Pool, tmp_path: Path, monkeypatch) -> None:
+    alive = everything(photos)
+    whole = run(photos, alive, Settings(near=Near()), context_in(tmp_path))
+    for module, name in ((pictures, "ROWS_AT_ONCE"),):
+        monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr("reference_model.curation.steps.parts.BLOCK", 3)
+    monkeypatch.setattr("reference_model.curation.steps.near.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("reference_model.curation.steps.bands.PAIRS_AT_ONCE", 1)
+    again = run(photos, alive, Settings(near=Near()), replace(context_in(tmp_path), work=tmp_path / "other"))
+    assert (whole.reasons == again.reasons).all()
+    assert whole.facts == again.facts and whole.partners == again.partners
+
+
+def test_vectors_of_an_embedder_decide_where_one_is_named(photos: Pool, tmp_path: Path) -> None:
+    settings = Settings(equal="target", near=Near(embedder="pixels", cosine=0.999))
+    decision = run(photos, everything(photos), settings, context_in(tmp_path))
+    assert 7 not in kept(decision) and set(range(6)) <= set(kept(decision))
+    assert decision.facts["sides"]["target"]["with a vector"] == 8
+
+
+def test_a_medium_that_is_missing_names_its_row(photos: Pool, tmp_path: Path) -> None:
+    (tmp_path / "4.png").unlink()
+    with pytest.raises(MediaError, match=r"row s:4.*validity"):
+        run(photos, everything(photos), Settings(near=Near()), context_in(tmp_path))
+
+
+def test_leaders_are_the_first_of_their_equals() -> None:
+    values = np.random.default_rng(0).integers(0, 40, 500)
+    keys = np.column_stack([mixed(values % 3), mixed(values)])
+    first = {value: int(np.flatnonzero(values == value)[0]) for value in set(values.tolist())}
+    assert leaders(keys).tolist() == [first[value] for value in values.tolist()]
+    ab = keys_of(["ab" * 32, "cd" * 32])
+    assert (joined(ab, ab[::-1]) != joined(ab[::-1], ab)).all()
+
+
+def test_minhash_finds_what_brute_force_finds() -> None:
+    rng = np.random.default_rng(3)
+    words = [f"word{n}" for n in range(400)]
+    base = [" ".join(rng.choice(words, 14)) for _ in range(150)]
+    near = [" ".join([*one.split()[:-1], "changed"]) for one in base[:50]]
+    held = [texts.normalised(one) for one in base + near]
+    sets = [texts.shingles(one) for one in held]
+    similar = np.array([[texts.jaccard(a, b) for a in sets] for b in sets])
+    expected = {(i, j) for i, j in zip(*np.nonzero(np.tril(similar >= 0.8, -1)), strict=True)}
+
+    def verify(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return similar[first, second] >= 0.8
+
+    pairs, cut = near_pairs(texts.bands_of(held), verify)
+    assert {(j, i) for i, j in pairs.tolist()} == expected and len(expected) >= 45
+    assert cut == 0
+    one_by_one = np.concatenate([texts.bands_of([one]) for one in held])
+    assert (one_by_one == texts.bands_of(held)).all()
+
+
+def test_similar_texts_share_bands_and_others_hardly_do() -> None:
+    bands = texts.bands_of(
+        ["the quick brown fox jumps", "the quick brown fox jumps!", "completely different words here"]
+    )
+    assert (bands[0] == bands[1]).any() and not (bands[0] == bands[2]).any()
+    assert texts.normalised("  The QUICK,\n fox! ") == "the quick fox" and texts.normalised("?!") == "?!"
+
+
+def test_nobody_is_further_from_the_leader_than_the_threshold() -> None:
+    pairs = np.array([[0, 1], [1, 2], [2, 3]])  # a chain
+    assert near_leaders(4, pairs).tolist() == [0, 0, 2, 2]
+
+
+def test_a_crowded_bucket_is_cut_and_counted() -> None:
+    bands = np.zeros((100, 1), dtype=np.uint64)
+    pairs, cut = near_pairs(bands, lambda first, second: np.ones(len(first), dtype=bool), window=10)
+    assert cut == 89 and (pairs[:, 1] - pairs[:, 0]).max() == 10
+    found, left_out = Buckets(bands, window=10).candidates(bands[:2])
+    assert len(found) == 20 and left_out == 2
+
+
+def test_looking_up_finds_what_comparing_all_with_all_finds() -> None:
+    rng = np.random.default_rng(1)
+    held, asked = (rng.integers(0, 30, (count, 3)).astype(np.uint64) for count in (50, 20))
+    expected = {(i, j) for i in range(20) for j in range(50) if (asked[i] == held[j]).any()}
+    found, cut = Buckets(held).candidates(asked)
+    assert set(map(tuple, found.tolist())) == expected and cut == 0
