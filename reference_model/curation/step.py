@@ -16,7 +16,7 @@ alone, and gives the same decision for the same pool, settings and seed, whateve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ KEPT = "kept"
 
 class StepSettings(Strict):
     """Base of the settings of all steps: frozen, unknown keys forbidden; a subclass declares `kind: Literal[NAME]`."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Decision:
     `keep` (alive,) bool; `reasons` (alive,) uint8, positions in `names`, of which the first is "kept" and stands for every
     kept row; `weights` (alive,) float32 multiplies the rows' weights, None leaves them. `facts` is plain data (str, int,
     float, bool, None, list, dict with string keys) for the report: figures, thresholds, models; `examples` holds a few
-    row numbers by reason worth showing, and `partners` for a dropped row the row that it was dropped for.
+    row numbers by reason worth showing, and `partners` for a few dropped rows the row that each was dropped for.
     """
 
     keep: npt.NDArray[np.bool_]
@@ -98,13 +100,16 @@ class Decision:
 class Step:
     """One kind of step: the class of its settings, what runs it, and a line for the report.
 
-    `beyond` is True for everything that the paper does not do; reports and the documentation label it so.
+    `beyond` is True for everything that the paper does not do; reports and the documentation label it so. `check` finds
+    what is wrong with settings before anything is read: missing files, unknown models; it takes the settings and the
+    recipe's folder and gives one message a problem.
     """
 
     settings: type[StepSettings]
     run: Callable[[Pool, Numbers, Any, Context], Decision]
     about: str
     beyond: bool = True
+    check: Callable[[Any, Path], Iterable[str]] = lambda _settings, _folder: ()
 
     @property
     def kind(self) -> str:

@@ -6,7 +6,10 @@ from importlib import import_module
 
 from reference_model.curation.step import Step
 
-MODULES: tuple[str, ...] = ("duplicates",)
+MODULES = (
+    "validity",
+    "duplicates",
+)
 
 
 def known() -> dict[str, Step]:

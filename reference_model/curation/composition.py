@@ -1,0 +1,103 @@
+"""Composition and schedule as a declared design: modality pair x granularity x stage, and what was found of it.
+
+This is what the paper means by curation (Kong et al., arXiv 2505.19650, section on data): which pairs of which modalities,
+how fine, in which stage, and how much of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from reference_model.curation.rows import Granularity, Stage
+from unite_bench.items import KINDS, modality
+from unite_bench.spec.source_kinds import Strict
+
+
+def _pair(text: str) -> str:
+    """`text>image` is from query to target; `text-image` is both orders. Sets are written with `+`, in any order."""
+    mark = ">" if ">" in text else "-"
+    sides = text.split(mark)
+    kinds = [side.strip().split("+") for side in sides]
+    if len(sides) != 2 or any(kind not in KINDS for side in kinds for kind in side):
+        raise ValueError(
+            f"a pair is two of text, image, video or sets like image+text, as in text>image; found {text!r}"
+        )
+    named = [modality(side) for side in kinds]
+    return mark.join(named if mark == ">" else sorted(named))
+
+
+class Cell(Strict):
+    """One cell of the design. What is left out stands for any; `share` is in percent of its stage, `rows` a number."""
+
+    stage: Stage
+    granularity: Granularity | None = None
+    pair: Annotated[str, AfterValidator(_pair)] | None = None
+    source: str | None = None
+    share: Annotated[float, Field(ge=0, le=100, strict=False)] | None = None
+    rows: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        said = (self.stage, self.granularity, self.pair, self.source)
+        return ", ".join(word for word in said if word is not None)
+
+    def holds(self, group: Group) -> bool:
+        """Whether rows of a group belong to the cell."""
+        wanted = ((self.stage, group.stage), (self.granularity, group.granularity), (self.source, group.source))
+        return all(a is None or a == b for a, b in wanted) and self.pair in (None, group.pair, group.unordered)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that the design cannot tell apart."""
+
+    source: str
+    stage: str
+    granularity: str
+    query: str
+    target: str
+
+    @property
+    def pair(self) -> str:
+        return f"{self.query}>{self.target}"
+
+    @property
+    def unordered(self) -> str:
+        return "-".join(sorted((self.query, self.target)))
+
+
+def coverage(
+    design: Sequence[Cell], found: Mapping[Group, int], kept: Mapping[Group, int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The design's cells with what was found of each, and the groups of rows that no cell declares.
+
+    Shares are percent of the kept rows of the cell's stage. An `empty` cell was declared and has no kept row.
+    """
+    stages = {cell.stage for cell in design}
+    totals = {stage: sum(n for group, n in kept.items() if group.stage == stage) for stage in stages}
+    cells = []
+    for cell in design:
+        held = [group for group in found if cell.holds(group)]
+        rows = sum(kept.get(group, 0) for group in held)
+        cells.append(
+            {
+                "cell": cell.name,
+                "declared_share": cell.share,
+                "declared_rows": cell.rows,
+                "found": sum(found[group] for group in held),
+                "kept": rows,
+                "share": 100 * rows / totals[cell.stage] if totals[cell.stage] else 0.0,
+                "empty": rows == 0,
+            }
+        )
+    undeclared = [
+        {**vars(group), "pair": group.pair, "found": n, "kept": kept.get(group, 0)}
+        for group, n in found.items()
+        if design and not any(cell.holds(group) for cell in design)
+    ]
+    return cells, undeclared

@@ -1,0 +1,92 @@
+"""Datasets of the hub, streamed with the `datasets` library; media within the rows are written out as files, by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels
+from reference_model.curation.readers.sides import items_of
+from reference_model.curation.readers.tables import check_columns, columns_of
+from reference_model.curation.sources import HubSource
+from unite_bench.errors import DataError, UsageError
+from unite_bench.items import File
+from unite_bench.spec.source_kinds import UNPINNED
+
+
+def read(source: HubSource, labels: Labels, folder: Path, kept: Path) -> Iterator[Found]:
+    """Rows and bad records of the split; encoded media go to `kept`, one file a content."""
+    where = f"hub:{source.dataset}/{source.config or 'default'}/{source.split}"
+    columns = columns_of(source)
+    rows = _opened(source, folder, columns)
+
+    def locate(column: str, cell: Any) -> File:
+        if isinstance(cell, Mapping):
+            data, cell = cell.get("bytes"), cell.get("path")
+            if isinstance(data, bytes):
+                return _written(kept, data, Path(str(cell or "")).suffix.lower())
+        if isinstance(cell, bytes):
+            return _written(kept, cell, "")
+        if isinstance(cell, str) and (folder / source.dataset / cell).is_file():
+            return File(folder / source.dataset / cell)
+        raise BadRecord("no medium", f"column {column!r} holds neither bytes nor a path that lies in the dataset")
+
+    def items(_file: str, _at: int, record: Mapping[str, Any]) -> Items:
+        return items_of(source.query, source.target, source.negatives, record, locate)
+
+    return labels.found(((where, at, row) for at, row in enumerate(rows)), items)
+
+
+def revision_of(source: HubSource, folder: Path) -> str | None:
+    """The revision (40 hex) that is read: the pinned one, or the newest now; None for a folder."""
+    if (folder / source.dataset).is_dir():
+        return None
+    if source.revision != UNPINNED:
+        return source.revision
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        return str(huggingface_hub.HfApi().dataset_info(source.dataset).sha)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise DataError(f"{source.dataset}: the hub cannot be asked for the newest revision ({error})") from error
+
+
+def _opened(source: HubSource, folder: Path, columns: tuple[str, ...]) -> Any:
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        raise UsageError("datasets of the hub need the library datasets: pip install 'unite-bench[hub]'") from error
+    datasets.disable_progress_bars()
+    local = folder / source.dataset
+    name = str(local) if local.is_dir() else source.dataset
+    try:
+        rows = datasets.load_dataset(
+            name, source.config, split=source.split, streaming=True, revision=revision_of(source, folder)
+        )
+        features = rows.features or {}
+        if features:
+            check_columns(f"{source.dataset}, {source.split}", columns, features)
+            rows = rows.select_columns(list(columns))
+        for column, feature in features.items():
+            if column in columns and type(feature).__name__ in ("Image", "Video"):
+                rows = rows.cast_column(column, type(feature)(decode=False))
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(
+            f"{source.dataset}: cannot be read ({error}); check name, config, split and revision"
+        ) from error
+    return rows
+
+
+def _written(kept: Path, data: bytes, suffix: str) -> File:
+    """The bytes as a file named by their digest; written once, under another name until it is whole."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = kept / digest[:2] / f"{digest}{suffix}"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    return File(path)

@@ -1,0 +1,70 @@
+"""The values of one huge JSON array, or of JSON lines, one after the other: the file is never held whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unite_bench.errors import DataError
+
+CHUNK = 1 << 20  # characters read at a time
+LARGEST = 1 << 26  # characters of one value; a larger one is taken for a file that is no such list
+_NEAR_END = 16  # an error so close to the end of what was read may be that of a value cut in two
+
+
+def values(path: Path) -> Iterator[Any]:
+    """Each value in order. Raises DataError with the place where the text stops being JSON."""
+    decoder = json.JSONDecoder()
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            buffer, gone = file.read(CHUNK), 0
+            array = buffer.lstrip()[:1] == "["
+            at, ended, closed = (buffer.index("[") + 1 if array else 0), False, False
+            while True:
+                at = _skip(buffer, at, " \t\r\n," if array else " \t\r\n")
+                if array and buffer[at : at + 1] == "]":
+                    closed, at = True, at + 1
+                    array = False
+                    continue
+                if at < len(buffer):
+                    if closed:
+                        raise DataError(f"{path}: more text after the end of the array, at character {gone + at:,}")
+                    try:
+                        value, stop = decoder.raw_decode(buffer, at)
+                        if stop < len(buffer) or ended:  # a number at the end may go on
+                            yield value
+                            at = stop
+                            continue
+                    except json.JSONDecodeError as error:
+                        if ended or not _may_go_on(error, len(buffer)) or len(buffer) - at > LARGEST:
+                            raise DataError(_broken(path, gone, error)) from error
+                if ended:
+                    if array:
+                        raise DataError(f"{path}: the array does not end; the file was cut off at {gone + at:,}")
+                    return
+                more = file.read(max(CHUNK, len(buffer) - at))
+                ended = not more
+                gone, buffer, at = gone + at, buffer[at:] + more, 0
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason})") from error
+
+
+def _skip(buffer: str, at: int, characters: str) -> int:
+    while at < len(buffer) and buffer[at] in characters:
+        at += 1
+    return at
+
+
+def _may_go_on(error: json.JSONDecodeError, length: int) -> bool:
+    """Whether more text could mend it: an open string, or something wrong at the very end."""
+    return error.msg.startswith("Unterminated string") or error.pos >= length - _NEAR_END
+
+
+def _broken(path: Path, gone: int, error: json.JSONDecodeError) -> str:
+    return (
+        f"{path}: not JSON at character {gone + error.pos:,} ({error.msg}); repair the file or write one object a line"
+    )
