@@ -1,4 +1,4 @@
-"""`python -m reference_model train ...` trains nano from nothing (see train/nano.py); `curve` draws the log of a run."""
+"""`train` trains a checkpoint by a recipe; `backbone` makes that of nano, from nothing; `curve` draws the log of a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ RUNS = Path(__file__).parent / "study" / "runs.jsonl"
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reference_model", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train nano from nothing, or go on with a run that was killed")
-    train.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
-    train.add_argument("--work", type=Path, required=True, help="folder for banks and states: large, not for git")
-    train.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and its log")
-    train.add_argument("--minutes", type=float, nargs=4, metavar=("NAMING", "BACKBONE", "ADAPTATION", "INSTRUCTION"))
-    train.add_argument("--scenes", type=float, default=1.0, help="share of the recipe's scenes to render")
+    train = commands.add_parser("train", help="train one stage of a recipe, or go on with one that was killed")
+    train.add_argument("recipe", type=Path, help="the recipe, a .yaml")
+    train.add_argument("--stage", choices=["adaptation", "instruction"], required=True)
+    train.add_argument("--out", type=Path, help="the run folder, instead of the recipe's")
+    train.add_argument("--work", type=Path, help="folder for what is large and can be made again, instead of the recipe's")
+    train.add_argument("--data", type=Path, help="folder of manifests and train splits, instead of the recipe's")
+    backbone = commands.add_parser("backbone", help="make nano's backbone from nothing, or go on with it")
+    backbone.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
+    backbone.add_argument("--work", type=Path, required=True, help="folder for banks and states: large, not for git")
+    backbone.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and its log")
+    backbone.add_argument("--minutes", type=float, nargs=2, metavar=("NAMING", "BACKBONE"))
+    backbone.add_argument("--scenes", type=float, default=1.0, help="share of the recipe's scenes to render")
     curve = commands.add_parser("curve", help="draw the log of a run")
     curve.add_argument("log", type=Path, help="the training.jsonl of a run")
     curve.add_argument("out", type=Path, help="the picture to write, a .png")
@@ -36,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
     given = parser.parse_args(arguments)
     try:
-        return {"train": _train, "curve": _curve, "study": _study, "verdicts": _verdicts}[given.command](given)
+        done = {"train": _train, "backbone": _backbone, "curve": _curve, "study": _study, "verdicts": _verdicts}
+        return done[given.command](given)
     except UniteBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -50,17 +57,26 @@ def _curve(given: argparse.Namespace) -> int:
 
 
 def _train(given: argparse.Namespace) -> int:
+    from reference_model.train.recipe_reader import read_recipe
+    from reference_model.train.run import train_stage
+
+    merged = train_stage(read_recipe(given.recipe, given.out, given.work, given.data), given.stage)
+    print(f"{merged}: the model of stage {given.stage}; `unite-bench run --model reference:{merged}` measures it")
+    return 0
+
+
+def _backbone(given: argparse.Namespace) -> int:
     from reference_model.train.budget import Budget
-    from reference_model.train.nano import Recipe, train
+    from reference_model.train.nano import Recipe, make_backbone
     from reference_model.train.world import Sizes
 
     recipe = Recipe()
     if given.minutes:
-        stages = zip(("naming", "backbone", "adaptation", "instruction"), given.minutes, strict=True)
+        stages = zip(("naming", "backbone"), given.minutes, strict=True)
         timed = {name: replace(getattr(recipe, name), budget=Budget(minutes=minutes)) for name, minutes in stages}
         recipe = replace(recipe, **timed)
     sizes = {name: int(value * given.scenes) for name, value in vars(recipe.sizes).items()}
-    train(replace(recipe, sizes=Sizes(**sizes)), given.data, given.work, given.out)
+    make_backbone(replace(recipe, sizes=Sizes(**sizes)), given.data, given.work, given.out)
     return 0
 
 

@@ -89,8 +89,13 @@ def cached_features(model: Any, banks: list[Bank], preprocessing: Preprocessing,
 
 def tower_digest(tower: Any) -> str:
     """Digest of the weights of a vision tower with its projector."""
+    import torch
+
+    def raw(value: torch.Tensor) -> bytes:  # numpy has no bf16
+        return value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
     named = sorted(tower.state_dict().items())
-    return content_digest(*(field for name, value in named for field in (name, value.cpu().numpy().tobytes())))
+    return content_digest(*(field for name, value in named for field in (name, raw(value))))
 
 
 def _write(path: Path, features: list[torch.Tensor], grids: list[Grid]) -> None:

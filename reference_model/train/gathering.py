@@ -32,7 +32,17 @@ def distributed_mamcl_loss(
     Processes may hold different numbers of rows (the last batch of an epoch). The mean of the results over all
     processes is the loss of the whole batch.
     """
-    world, rank = dist.get_world_size(), dist.get_rank()
+    world = dist.get_world_size()
+    sides = own_directions(queries, candidates, at, options.both, unmasked)
+    rows = sum(_counts(len(at), at.device))
+    return torch.stack([losses(side, temperature, options).sum() for side in sides]).mean() * world / rows
+
+
+def own_directions(
+    queries: Side, candidates: Side, at: Tensor, both: bool, unmasked: Tensor | None = None
+) -> list[Direction]:
+    """The one or two directions of this process's rows, among the candidates (or queries) of all processes."""
+    rank = dist.get_rank()
     row_counts, column_counts = _counts(len(at), at.device), _counts(len(candidates.sets), at.device)
     first = sum(row_counts[:rank])
     starts = torch.tensor([0, *column_counts[:-1]], device=at.device).cumsum(0)
@@ -43,15 +53,14 @@ def distributed_mamcl_loss(
         _gathered(candidates, column_counts),
         _gather_plain(at, row_counts) + offsets,
         _gather_plain(free, row_counts),
-        options.both,
+        both,
     )
     own = slice(first, first + len(at))
     anchors = [queries.vectors, candidates.vectors[at]]
-    parts = []
-    for side, vectors in zip(whole, anchors, strict=False):
-        rows = Direction(vectors, side.columns, side.at[own], side.asked[own], side.partners, side.unmasked[own])
-        parts.append(losses(rows, temperature, options).sum())
-    return torch.stack(parts).mean() * world / sum(row_counts)
+    return [
+        Direction(vectors, side.columns, side.at[own], side.asked[own], side.partners, side.unmasked[own])
+        for side, vectors in zip(whole, anchors, strict=False)
+    ]
 
 
 def _counts(own: int, device: torch.device) -> list[int]:

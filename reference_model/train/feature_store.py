@@ -1,0 +1,119 @@
+"""Visual features of any medium, on disk, by what they are the features of: the medium, the tower, the preprocessing.
+
+Vision tower and projector are frozen, so that every epoch, stage and arm can read what the first one computed. A process
+appends to a shard of its own: `NAME.bf16` holds the numbers, `NAME.jsonl` one line a medium, written after its numbers. A
+process that is killed leaves at most one unfinished line, which is not read.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference_model.preprocess import Grid
+from unite_bench.errors import StoreError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Features (tokens, width) bf16 of a medium, and its grid."""
+
+    features: torch.Tensor
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the features of a medium lie: numbers from `start` in a shard, in rows of `width`."""
+
+    shard: Path
+    start: int
+    tokens: int
+    width: int
+    grid: Grid
+
+
+@dataclass
+class FeatureStore:
+    """Features under `folder`. Several processes may write at once; each finds what was there when it last looked."""
+
+    folder: Path
+    _places: dict[str, Place] = field(default_factory=dict)
+    _maps: dict[Path, Any] = field(default_factory=dict)
+    _own: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for index in sorted(self.folder.glob("*.jsonl")):
+            for key, place in _lines(index):
+                self._places.setdefault(key, place)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: str) -> Ready | None:
+        """What is held under the key, mapped from disk."""
+        import torch
+
+        place = self._places.get(key)
+        if place is None:
+            return None
+        size = place.tokens * place.width
+        flat = self._map(place.shard, place.start + size)[place.start : place.start + size]
+        features = torch.from_numpy(np.array(flat)).view(torch.bfloat16).view(place.tokens, place.width)
+        return Ready(features, place.grid)
+
+    def put(self, key: str, ready: Ready) -> None:
+        """Keep the features, unless the key is known."""
+        import torch
+
+        if key in self._places:
+            return
+        if self._own is None:
+            self._own = self.folder / f"{uuid.uuid4().hex}.bf16"
+        tokens, width = ready.features.shape
+        with self._own.open("ab") as file:
+            start = file.tell() // 2
+            file.write(ready.features.detach().cpu().contiguous().view(torch.int16).numpy().tobytes())
+        grid = ready.grid
+        row = {
+            "key": key,
+            "start": start,
+            "tokens": tokens,
+            "width": width,
+            "grid": asdict(grid),
+        }
+        with self._own.with_suffix(".jsonl").open("a", encoding="utf-8") as file_:
+            file_.write(json.dumps(row) + "\n")
+        self._places[key] = Place(self._own, start, tokens, width, grid)
+
+    def _map(self, shard: Path, end: int) -> Any:
+        """The shard's numbers, mapped again where it has grown."""
+        held = self._maps.get(shard)
+        if held is None or len(held) < end:
+            held = np.memmap(shard, dtype=np.int16, mode="r")
+            if len(held) < end:
+                raise StoreError(f"{shard}: shorter than its index says; delete it and its .jsonl, and train again")
+            self._maps[shard] = held
+        return held
+
+
+def _lines(index: Path) -> Iterator[tuple[str, Place]]:
+    """The whole lines of an index."""
+    shard = index.with_suffix(".bf16")
+    for line in index.read_text(encoding="utf-8").split("\n")[:-1]:
+        row = json.loads(line)
+        yield row["key"], Place(shard, row["start"], row["tokens"], row["width"], _grid(row["grid"]))
+
+
+def _grid(row: dict[str, Any]) -> Grid:
+    return Grid(**{**row, "seconds": tuple(row["seconds"])})

@@ -1,0 +1,117 @@
+"""What happens beside the steps of a stage: its log, its saved states, its score on a suite of the harness."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from transformers import TrainerCallback
+
+from unite_bench.callbacks.scoring import Wrap
+from unite_bench.callbacks.transformers import CheckpointCallback
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from reference_model.train.recipe import Checkpoints
+
+WHOLE = "whole"  # in a state's folder: everything of it has been written
+PREFIX = "checkpoint-"
+
+
+def last_state(folder: Path) -> Path | None:
+    """The newest state under the folder that was written to its end."""
+    whole = [path.parent for path in folder.glob(f"{PREFIX}*/{WHOLE}")]
+    return max(whole, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
+
+
+class Log(TrainerCallback):  # type: ignore[misc]
+    """One line of JSON a log step, and one a score, in `training.jsonl`; a resumed run goes on after its state's step."""
+
+    def __init__(self, path: Path, stage: str):
+        self.path, self.stage = path, stage
+        self._started = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not state.is_world_process_zero:
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+        self._started = time.monotonic() - (json.loads(kept[-1])["seconds"] if kept else 0.0)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not state.is_world_process_zero or logs is None:
+            return
+        row: dict[str, Any] = {"stage": self.stage, "step": state.global_step}
+        row["seconds"] = round(time.monotonic() - self._started, 1)
+        if "loss" in logs:
+            row |= {
+                "rate" if name == "learning_rate" else name: value for name, value in logs.items() if name != "epoch"
+            }
+        elif any(name.startswith("eval_") for name in logs):
+            scores = {
+                name.removeprefix("eval_unite_bench_"): value for name, value in logs.items() if name[:5] == "eval_"
+            }
+            row["validation"] = scores
+        else:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class States(TrainerCallback):  # type: ignore[misc]
+    """Asks for a state every so many minutes, as the first process counts them, and marks each that is whole."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self.period = None if checkpoints.minutes is None else checkpoints.minutes * 60
+        self._last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.period is not None and _first_says(time.monotonic() - self._last >= self.period, args.device):
+            self._last = time.monotonic()
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if dist.is_initialized():
+            dist.barrier()  # every process has written its random state
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"{PREFIX}{state.global_step}" / WHOLE).touch()
+
+
+def _first_says(due: bool, device: torch.device) -> bool:
+    if not dist.is_initialized():
+        return due
+    said = torch.tensor([int(due)], device=device)
+    dist.broadcast(said, src=0)
+    return bool(said.item())
+
+
+class Evaluation(CheckpointCallback):
+    """The harness's score of a small suite, every so many steps; not at every saved state, which may be more often."""
+
+    def __init__(self, wrap: Wrap, log: Callable[[dict[str, float]], None], suite: str, steps: int, results: Path):
+        super().__init__(wrap, log, suite, results)
+        self.steps = steps
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step % self.steps == 0 or state.global_step == state.max_steps:
+            self._once(state, kwargs["model"])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        return
