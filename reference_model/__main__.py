@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("recipe", type=Path, help="the recipe, a .yaml")
     train.add_argument("--stage", choices=["adaptation", "instruction"], required=True)
     train.add_argument("--out", type=Path, help="the run folder, instead of the recipe's")
-    train.add_argument("--work", type=Path, help="folder for what is large and can be made again, instead of the recipe's")
+    train.add_argument(
+        "--work", type=Path, help="folder for what is large and can be made again, instead of the recipe's"
+    )
     train.add_argument("--data", type=Path, help="folder of manifests and train splits, instead of the recipe's")
     backbone = commands.add_parser("backbone", help="make nano's backbone from nothing, or go on with it")
     backbone.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
