@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from reference_model.adapters import check_adapter, merge_adapter
+from reference_model.checkpoint import Checkpoint
+from reference_model.families import Clock
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.prompt import Segment
 from reference_model.settings import SETTINGS_FILE, Positions, Settings, read_json
@@ -43,42 +46,50 @@ __all__ = [
 
 
 class Backbone:
-    """A loaded Qwen2-VL model with the tokenizer and settings of its folder."""
+    """A loaded model with the tokenizer, preprocessing and settings of its checkpoint."""
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, preprocessing: Preprocessing, settings: Settings):
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        preprocessing: Preprocessing,
+        settings: Settings,
+        clock: Clock = Clock(),  # noqa: B008 frozen
+    ):
         self.model = model
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.settings = settings
+        self.clock = clock
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu", dtype: str = "float32") -> Backbone:
-        """Weights, tokenizer and settings from a folder as transformers saves it. Raises `ModelError` if unfit."""
-        import torch
-        from transformers import Qwen2VLForConditionalGeneration
-
-        read_json(folder / "config.json")
-        tokenizer = load_tokenizer(folder)
-        try:
-            with _no_progress_bar():
-                model, report = Qwen2VLForConditionalGeneration.from_pretrained(
-                    folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
-                )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{folder}: not a checkpoint that Qwen2-VL can load ({error})") from error
-        missing = sorted(report["missing_keys"])
-        if missing:
-            raise ModelError(f"{folder}: weights are missing, first {missing[0]}; the checkpoint is incomplete")
+    def load(
+        cls,
+        checkpoint: Path | Checkpoint,
+        device: str = "cpu",
+        dtype: str = "float32",
+        adapter: Path | None = None,
+    ) -> Backbone:
+        """Weights, tokenizer and settings of a checkpoint, or of a folder as transformers saves it, with an adapter
+        merged into them if one is given. Raises `ModelError` if anything is unfit."""
+        found = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint, checkpoint.resolve().name)
+        settings, preprocessing = found.settings, found.preprocessing
+        tokenizer = load_tokenizer(found.folder)
+        if adapter is not None:
+            check_adapter(adapter, found.name)
+        model = _load_model(found, dtype)
+        if adapter is not None:
+            model = merge_adapter(model, adapter)
         model.eval().requires_grad_(False)
-        return cls(model.to(device), tokenizer, read_preprocessing(folder), Settings.read(folder))
+        return cls(model.to(device), tokenizer, preprocessing, settings, found.clock)
 
     @property
     def device(self) -> torch.device:
         return cast("torch.device", self.model.device)
 
     def prepare(self, segments: tuple[Segment, ...], grids: Sequence[Grid]) -> Prepared:
-        """`prepare` with this checkpoint's tokenizer and settings."""
-        return prepare(segments, grids, self.tokenizer, self.preprocessing.merge, self.settings)
+        """`prepare` with this checkpoint's tokenizer, settings and clock."""
+        return prepare(segments, grids, self.tokenizer, self.preprocessing.merge, self.settings, self.clock)
 
     def visual(self, patches: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
         """Patches of several media, one after the other -> (visual tokens, width) features."""
@@ -109,10 +120,39 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
-    """Preprocessing of a checkpoint; the patch sizes of its config.json win, because the weights depend on them."""
-    from dataclasses import replace
+    """Preprocessing of a checkpoint folder under its settings."""
+    return Checkpoint(folder, folder.resolve().name).preprocessing
 
-    vision = read_json(folder / "config.json").get("vision_config", {})
-    named = {"patch": "patch_size", "merge": "spatial_merge_size", "temporal_patch": "temporal_patch_size"}
-    sizes = {field: vision[key] for field, key in named.items() if key in vision}
-    return replace(Preprocessing.read(folder / "preprocessor_config.json"), **sizes)
+
+def _load_model(checkpoint: Checkpoint, dtype: str) -> Any:
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+
+    folder, family = checkpoint.folder, checkpoint.family
+    kind = getattr(transformers, family.model)
+    try:
+        with _no_progress_bar():
+            model, report = kind.from_pretrained(
+                folder,
+                config=_configuration(checkpoint, kind),
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder}: not a checkpoint that {family.title} can load ({error})") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(f"{folder}: weights are missing, first {missing[0]}; the checkpoint is incomplete")
+    strange = sorted(report["unexpected_keys"])
+    if strange:
+        raise ModelError(f"{folder}: {len(strange)} weights have no place in {family.title}, first {strange[0]}")
+    return model
+
+
+def _configuration(checkpoint: Checkpoint, kind: Any) -> Any:
+    """The configuration under the family's own class, whatever name the checkpoint gives its type and class."""
+    raw = {key: value for key, value in checkpoint.config.items() if key not in ("model_type", "architectures")}
+    return kind.config_class.from_dict(raw)

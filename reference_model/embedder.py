@@ -1,4 +1,4 @@
-"""The reference model behind the harness's one door: `--model reference` (nano) or `--model reference:FOLDER`.
+"""The reference model behind the harness's one door: `--model reference` (nano) or `--model reference:FOLDER_OR_NAME`.
 
 Importing this module, building the embedder and reading its card load neither torch nor weights, because a run whose
 vectors are all stored needs only the card.
@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference_model.backbone import SETTINGS_FILE, Backbone, Prepared, Settings, read_json, read_preprocessing
+from reference_model.adapters import adapter_files, check_adapter
+from reference_model.backbone import Backbone, Prepared
+from reference_model.checkpoint import CHECKPOINTS, Checkpoint
 from reference_model.preprocess import Grid, fitted_size
 from reference_model.prompt import render
+from reference_model.settings import Positions, Settings, Sizes
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.errors import ModelError
-from unite_bench.items import Image, Item, Role, Text, Video
+from unite_bench.items import FramePolicy, Image, Item, PairedFrames, Role, Text, Video
 
 if TYPE_CHECKING:
     import torch
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+__all__ = ["CHECKPOINTS", "ReferenceEmbedder"]
 MODALITIES = frozenset({"text", "image", "video", "image+text", "text+video", "image+video", "image+text+video"})
 TEMPLATE_TOKENS = 32.0
 TOKENS_PER_FORWARD = 8192
@@ -32,57 +35,87 @@ PATCHES_PER_FORWARD = 16384
 
 
 class ReferenceEmbedder(Embedder):
-    """UNITE: one prompt, one Qwen2-VL forward pass, the last token's state as the vector.
+    """UNITE: one prompt, one forward pass of a Qwen-VL model, the last token's state as the vector.
 
-    `checkpoint` is the name of a committed checkpoint (`nano`) or a folder as transformers saves it.
+    `checkpoint` is the name of a committed checkpoint (`nano`), a folder as transformers saves it, or a name on the
+    Hugging Face hub, at `revision`. `adapter` is a folder with a LoRA adapter of it. The others take the place of the
+    checkpoint's own settings (see `Settings`); None leaves them as they are.
     """
 
-    def __init__(self, checkpoint: str = "nano"):
-        self.checkpoint = checkpoint
+    def __init__(
+        self,
+        checkpoint: str = "nano",
+        revision: str | None = None,
+        adapter: str | None = None,
+        positions: Positions | None = None,
+        sizes: Sizes | None = None,
+        max_length: int | None = None,
+        max_frames: int | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        frame_min_pixels: int | None = None,
+        frame_max_pixels: int | None = None,
+        fps: float | None = None,
+        min_frames: int | None = None,
+        most_frames: int | None = None,
+    ):
+        self.name, self.revision = checkpoint, revision
+        self.adapter = None if adapter is None else Path(adapter)
+        self.given = {
+            "positions": positions,
+            "sizes": sizes,
+            "max_length": max_length,
+            "max_frames": max_frames,
+            "min_pixels": min_pixels,
+            "max_pixels": max_pixels,
+            "frame_min_pixels": frame_min_pixels,
+            "frame_max_pixels": frame_max_pixels,
+            "fps": fps,
+            "min_frames": min_frames,
+            "most_frames": most_frames,
+        }
         self._backbone: Backbone | None = None
 
     @cached_property
-    def folder(self) -> Path:
-        """Where the checkpoint lies; a `ModelError` lists the committed names if there is no such folder."""
-        for folder in (CHECKPOINTS / self.checkpoint, Path(self.checkpoint)):
-            if (folder / "config.json").is_file():
-                return folder
-        names = sorted(path.parent.name for path in CHECKPOINTS.glob("*/config.json"))
-        raise ModelError(
-            f"no checkpoint {self.checkpoint!r}: give one of {names or 'none committed'} or a folder with config.json"
-        )
+    def checkpoint(self) -> Checkpoint:
+        """What is known of the checkpoint before it is loaded; a `ModelError` says how to get one that is not there."""
+        found = Checkpoint.find(self.name, self.revision, self.given)
+        if self.adapter is not None:
+            check_adapter(self.adapter, found.name)
+        return found
 
     @property
     def card(self) -> EmbedderCard:  # type: ignore[override]
-        config, settings = read_json(self.folder / "config.json"), Settings.read(self.folder)
-        dim = config.get("hidden_size") or config.get("text_config", {}).get("hidden_size")
-        if not isinstance(dim, int):
-            raise ModelError(f"{self.folder / 'config.json'}: no hidden_size; is this a Qwen2-VL checkpoint?")
+        found = self.checkpoint
+        settings = found.settings
+        adapted = {} if self.adapter is None else {"adapter": self.adapter.resolve().name}
         return EmbedderCard(
-            name=f"reference:{self.folder.resolve().name}",
+            name="+".join([f"reference:{found.name}", *adapted.values()]),
             modalities=MODALITIES,
-            dim=dim,
+            dim=found.width,
+            revision=found.revision,
             role_matters=False,
             instruction_matters=True,
             prompt="unite",
             max_frames=settings.max_frames,
+            frames=frames_of(settings),
             normalised=True,
             frame_order_matters=True,
+            backbone=found.family.title,
             training_sets=None if settings.training_sets is None else frozenset(settings.training_sets),
+            settings={**found.told, **adapted},
         )
 
     def weights(self) -> Sequence[Path]:
-        """Every file of the checkpoint that can change a vector."""
-        named = ("config.json", "tokenizer.json", "preprocessor_config.json", SETTINGS_FILE)
-        kept = [self.folder / name for name in named if (self.folder / name).is_file()]
-        return [*kept, *sorted(self.folder.glob("*.safetensors"))]
+        """Every file of the checkpoint, and of the adapter, that can change a vector."""
+        return [*self.checkpoint.files(), *([] if self.adapter is None else adapter_files(self.adapter))]
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
-        self._backbone = Backbone.load(self.folder, device, dtype)
+        self._backbone = Backbone.load(self.checkpoint, device, dtype, self.adapter)
 
     @cached_property
     def _tokens_per_medium(self) -> float:
-        settings = read_preprocessing(self.folder)
+        settings = self.checkpoint.preprocessing
         side = int(min(settings.max_pixels, 1280 * settings.factor**2) ** 0.5)
         height, width = fitted_size(side, side, settings)
         return height * width / settings.factor**2
@@ -119,6 +152,13 @@ class ReferenceEmbedder(Embedder):
         if vectors is None:
             raise ModelError("embed was called with no items")
         return vectors
+
+
+def frames_of(settings: Settings) -> FramePolicy | None:
+    """How the checkpoint's own paper chooses frames, if its settings say so."""
+    if settings.fps is None:
+        return None
+    return PairedFrames(frames=None, fps=settings.fps, max_frames=settings.most_frames, min_frames=settings.min_frames)
 
 
 def _visual(items: Sequence[Item], backbone: Backbone) -> tuple[list[torch.Tensor | None], list[list[Grid]]]:

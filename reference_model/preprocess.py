@@ -6,15 +6,15 @@ processor. An image is a clip whose one frame is shown `temporal_patch` times; a
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from reference_model.settings import Settings, read_json
 from unite_bench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_ASPECT = 200
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+PROCESSOR_FILE = "processor_config.json"
+# The first fit of the published inference code: visual tokens of a picture, and of a frame (128 tokens to 360 x 420).
+FIRST_IMAGE, FIRST_FRAME = (4, 16384), (128, 360 * 420 / 28**2)
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Preprocessing:
     std: tuple[float, ...] = CLIP_STD
     frame_min_pixels: int | None = None
     frame_max_pixels: int | None = None
-    first_image: tuple[int, int] | None = None
-    first_frame: tuple[int, int] | None = None
+    first_image: tuple[float, float] | None = None
+    first_frame: tuple[float, float] | None = None
 
     @property
     def factor(self) -> int:
@@ -60,23 +63,52 @@ class Preprocessing:
         return (min(self.min_pixels, most) if self.frame_min_pixels is None else self.frame_min_pixels), most
 
     @classmethod
-    def read(cls, path: Path) -> Preprocessing:
-        """From a `preprocessor_config.json`, old layout (`min_pixels`) or new (`size`); the defaults if there is none."""
-        if not path.exists():
-            return cls()
-        try:
-            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{path}: not valid JSON ({error}); restore the file from the checkpoint") from error
+    def read(cls, path: Path, defaults: Preprocessing | None = None) -> Preprocessing:
+        """From a `preprocessor_config.json`, old layout (`min_pixels`) or new (`size`), over the defaults; transformers 5
+        may have written it into `processor_config.json` beside it instead."""
+        standard = defaults or cls()
+        if path.exists():
+            raw = read_json(path)
+        elif (joint := path.with_name(PROCESSOR_FILE)).exists():
+            raw = read_json(joint).get("image_processor", {})
+        else:
+            return standard
         size = raw.get("size") or {}
-        return cls(
-            patch=raw.get("patch_size", cls.patch),
-            merge=raw.get("merge_size", cls.merge),
-            temporal_patch=raw.get("temporal_patch_size", cls.temporal_patch),
-            min_pixels=raw.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels") or cls.min_pixels,
-            max_pixels=raw.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels") or cls.max_pixels,
-            mean=tuple(raw.get("image_mean", cls.mean)),
-            std=tuple(raw.get("image_std", cls.std)),
+        return replace(
+            standard,
+            patch=raw.get("patch_size", standard.patch),
+            merge=raw.get("merge_size", standard.merge),
+            temporal_patch=raw.get("temporal_patch_size", standard.temporal_patch),
+            min_pixels=raw.get("min_pixels")
+            or size.get("shortest_edge")
+            or size.get("min_pixels")
+            or standard.min_pixels,
+            max_pixels=raw.get("max_pixels")
+            or size.get("longest_edge")
+            or size.get("max_pixels")
+            or standard.max_pixels,
+            mean=tuple(raw.get("image_mean", standard.mean)),
+            std=tuple(raw.get("image_std", standard.std)),
+        )
+
+    def under(self, settings: Settings) -> Preprocessing:
+        """With the budgets and the size rule of the settings. A greatest area below the least one that the checkpoint
+        has, given alone, lowers it, and a least one above the greatest raises that: what is asked for is what holds."""
+        least = settings.min_pixels or min(self.min_pixels, settings.max_pixels or self.min_pixels)
+        most = settings.max_pixels or max(self.max_pixels, least)
+        frame_most = settings.frame_max_pixels
+        if settings.frame_min_pixels and not frame_most and settings.frame_min_pixels > most:
+            frame_most = settings.frame_min_pixels
+        token = self.factor**2
+        twice = settings.sizes == "twice"
+        return replace(
+            self,
+            min_pixels=least,
+            max_pixels=most,
+            frame_min_pixels=settings.frame_min_pixels,
+            frame_max_pixels=frame_most,
+            first_image=(FIRST_IMAGE[0] * token, FIRST_IMAGE[1] * token) if twice else None,
+            first_frame=(FIRST_FRAME[0] * token, FIRST_FRAME[1] * token) if twice else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +165,7 @@ def fitted_size(height: int, width: int, settings: Preprocessing, clip: bool = F
     return _fit(height, width, factor, settings.budget(clip), 0)
 
 
-def _fit(height: int, width: int, factor: int, budget: tuple[int, int], least_side: int) -> tuple[int, int]:
+def _fit(height: int, width: int, factor: int, budget: tuple[float, float], least_side: int) -> tuple[int, int]:
     least, most = budget
     rows = max(least_side, round(height / factor) * factor)
     columns = max(least_side, round(width / factor) * factor)

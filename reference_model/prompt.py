@@ -8,6 +8,7 @@ always gets its placeholder, at the place of its part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +63,27 @@ def render(item: Item) -> tuple[Segment, ...]:
         segments.append(segment)
     segments.append(Segment(CLOSING.format(modalities=modality_names(item)), "template"))
     return tuple(segments)
+
+
+def timed(segments: Sequence[Segment], seconds: Sequence[Sequence[float]]) -> tuple[Segment, ...]:
+    """The segments with each clip told as frame groups: the time of a group as text, then a placeholder for it alone.
+
+    `seconds[i]` are the times of the frame groups of medium i, in order of the prompt (ignored for a picture). This is
+    how Qwen3-VL is trained; a time stands with one decimal, as in `<1.5 seconds>`.
+    """
+    told: list[Segment] = []
+    place = 0
+    for segment in segments:
+        if segment.origin not in PLACEHOLDER:
+            told.append(segment)
+            continue
+        if segment.origin == "video":
+            for second in seconds[place]:
+                told.append(Segment(f"<{second:.1f} seconds>{PLACEHOLDER['video']}", "video"))
+        else:
+            told.append(segment)
+        place += 1
+    return tuple(told)
 
 
 def joined(segments: tuple[Segment, ...]) -> str:

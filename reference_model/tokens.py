@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from reference_model.families import Clock
 from reference_model.preprocess import Grid
-from reference_model.prompt import IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD, Segment, joined
+from reference_model.prompt import IMAGE_PAD, PLACEHOLDER, SPECIAL_TOKENS, VIDEO_PAD, Segment, joined, timed
 from reference_model.settings import Positions, Settings
 from unite_bench.errors import ModelError
 
@@ -46,29 +47,58 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def prepare(
-    segments: tuple[Segment, ...], grids: Sequence[Grid], tokenizer: Tokenizer, merge: int, settings: Settings
+    segments: tuple[Segment, ...],
+    grids: Sequence[Grid],
+    tokenizer: Tokenizer,
+    merge: int,
+    settings: Settings,
+    clock: Clock = Clock(),  # noqa: B008 frozen
 ) -> Prepared:
     """Tokens and positions of one prompt whose media, in order, have these grids.
 
     A prompt longer than `settings.max_length` loses tokens of its text parts from the left, then of its instruction;
     never a visual placeholder, and never the template. If that is not enough, a `ModelError` says so.
     """
+    if clock.in_words:
+        segments, grids = _in_words(segments, grids)
     encoding = tokenizer.encode(joined(segments), add_special_tokens=False)
     ids = np.asarray(encoding.ids, dtype=np.int64)
-    pads = (ids == tokenizer.token_to_id(IMAGE_PAD)) | (ids == tokenizer.token_to_id(VIDEO_PAD))
+    clips = ids == tokenizer.token_to_id(VIDEO_PAD)
+    pads = (ids == tokenizer.token_to_id(IMAGE_PAD)) | clips
     if int(pads.sum()) != len(grids):
-        raise ModelError(
-            f"the prompt has {int(pads.sum())} visual placeholders for {len(grids)} media; "
-            f"take {IMAGE_PAD} and {VIDEO_PAD} out of the item's texts"
-        )
+        raise _mismatch(int(pads.sum()), len(grids))
     repeats = np.ones(len(ids), dtype=np.int64)
     repeats[pads] = [grid.tokens(merge) for grid in grids]
+    of_clips = clips[pads].tolist()
     surplus = int(repeats.sum()) - settings.max_length
     if surplus > 0:
         keep = _without_leftmost_words(encoding.offsets, segments, surplus, settings.max_length)
         ids, pads, repeats = ids[keep], pads[keep], repeats[keep]
     visual = np.repeat(pads, repeats)
-    return Prepared(np.repeat(ids, repeats), _positions(pads, grids, merge, settings.positions), visual)
+    rate = clock.per_second
+    steps = [None if rate is None or not clip else rate * grid.step for grid, clip in zip(grids, of_clips, strict=True)]
+    return Prepared(np.repeat(ids, repeats), _positions(pads, grids, merge, settings.positions, steps), visual)
+
+
+def _mismatch(placeholders: int, media: int) -> ModelError:
+    return ModelError(
+        f"the prompt has {placeholders} visual placeholders for {media} media; "
+        f"take {IMAGE_PAD} and {VIDEO_PAD} out of the item's texts"
+    )
+
+
+def _in_words(segments: tuple[Segment, ...], grids: Sequence[Grid]) -> tuple[tuple[Segment, ...], list[Grid]]:
+    """The prompt with times as text, and one grid a placeholder: a clip has one for every frame group."""
+    kinds = [segment.origin for segment in segments if segment.origin in PLACEHOLDER]
+    if len(kinds) != len(grids):
+        raise _mismatch(len(kinds), len(grids))
+    for kind, grid in zip(kinds, grids, strict=True):
+        if kind == "video" and len(grid.seconds) != grid.time:
+            raise ModelError(
+                f"a clip of {grid.time} frame groups has {len(grid.seconds)} times; give those of its frames"
+            )
+    groups = [replace(grid, time=1, seconds=()) for grid in grids for _ in range(grid.time)]  # a picture has one group
+    return timed(segments, [grid.seconds for grid in grids]), groups
 
 
 def _without_leftmost_words(
@@ -90,19 +120,25 @@ def _without_leftmost_words(
 
 
 def _positions(
-    pads: npt.NDArray[np.bool_], grids: Sequence[Grid], merge: int, rule: Positions
+    pads: npt.NDArray[np.bool_], grids: Sequence[Grid], merge: int, rule: Positions, steps: Sequence[float | None]
 ) -> npt.NDArray[np.int64]:
-    """(3, n) positions: time, row, column for visual tokens (M-RoPE), else one running number, or that throughout."""
+    """(3, n) positions: time, row, column for visual tokens (M-RoPE), else one running number, or that throughout.
+
+    `steps[i]` is what the time position grows by from one frame group of medium i to the next; None stands for 1.
+    """
     if rule == "1d":
         count = int((~pads).sum()) + sum(grid.tokens(merge) for grid in grids)
         return np.tile(np.arange(count, dtype=np.int64), (3, 1))
     blocks: list[npt.NDArray[np.int64]] = []
     start, previous = 0, 0
-    for place, grid in zip(np.flatnonzero(pads).tolist(), grids, strict=True):
+    for place, grid, step in zip(np.flatnonzero(pads).tolist(), grids, steps, strict=True):
         blocks.append(np.tile(np.arange(place - previous, dtype=np.int64) + start, (3, 1)))
         start += place - previous
         shape = (grid.time, grid.rows // merge, grid.columns // merge)
-        blocks.append(np.indices(shape, dtype=np.int64).reshape(3, -1) + start)
+        block = np.indices(shape, dtype=np.int64).reshape(3, -1)
+        if step is not None:
+            block[0] = block[0].astype(np.float32) * np.float32(step)  # rounded down, in fp32, as transformers does
+        blocks.append(block + start)
         start += max(shape[1:])
         previous = place + 1
     blocks.append(np.tile(np.arange(len(pads) - previous, dtype=np.int64) + start, (3, 1)))

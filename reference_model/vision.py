@@ -1,4 +1,8 @@
-"""The vision tower: patches of several media -> their visual features."""
+"""The vision tower: patches of several media -> their visual features.
+
+The features of Qwen3-VL are those of its merger and, side by side with them, those of its DeepStack mergers, which
+enter the first layers of the language model: one row a visual token, however a row is kept.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,22 @@ from reference_model.preprocess import Grid
 if TYPE_CHECKING:
     import torch
 
+BATCHED = "qwen2_vl_vision"
+
 
 def visual_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
+    """(visual tokens, width) of media whose patches stand one after the other; for Qwen3-VL (visual tokens, width x (1 +
+    number of DeepStack layers)). Equal to what the tower of transformers gives."""
+    import torch
+
+    if tower.config.model_type == BATCHED:
+        return _batched_features(tower, patches, grids)
+    shapes = torch.tensor([[grid.time, grid.rows, grid.columns] for grid in grids], device=patches.device)
+    found = tower(patches, grid_thw=shapes)
+    return torch.cat([found.pooler_output, *getattr(found, "deepstack_features", ())], dim=-1)
+
+
+def _batched_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) -> torch.Tensor:
     """What transformers' Qwen2-VL vision tower gives, but with attention batched over frames of equal size.
 
     transformers attends frame by frame in a Python loop where no varlen kernel is at hand; frames of one size are the

@@ -119,6 +119,16 @@ class FramePolicy:
 
 
 @dataclass(frozen=True)
+class PairedFrames(FramePolicy):
+    """The rule of qwen-vl-utils, which released models were measured with: `fps` frames a second of the clip, at least
+    `min_frames` and at most `max_frames`, rounded to an even number (halves of it as Python rounds), from the first frame
+    to the last at equal steps, each index rounded. There it is an error if a clip has fewer frames; here all are shown.
+    """
+
+    min_frames: int = 4
+
+
+@dataclass(frozen=True)
 class Text:
     """A piece of text."""
 

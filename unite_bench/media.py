@@ -8,6 +8,7 @@ are then asked for by index and checked by time, so every decoder and every mode
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unite_bench.errors import MediaError
-from unite_bench.items import RGB, Blob, ClipProgram, File, FramePolicy, Image, Item, StillProgram, Video
+from unite_bench.items import RGB, Blob, ClipProgram, File, FramePolicy, Image, Item, PairedFrames, StillProgram, Video
 from unite_bench.readers import FrameReader, Name, frame_reader
 from unite_bench.readers.pyav_reader import frame_table
 
@@ -146,6 +147,8 @@ def check(item: Item) -> None:
 
 
 def _positions(times: npt.NDArray[np.float64], policy: FramePolicy) -> npt.NDArray[np.int64]:
+    if isinstance(policy, PairedFrames):
+        return _paired(times, policy)
     if policy.fps is not None:
         wanted = np.arange(times[0], times[-1] + 1e-9, 1.0 / policy.fps)
         at = np.unique(np.searchsorted(times, wanted + 1e-9, side="right") - 1)
@@ -158,6 +161,20 @@ def _positions(times: npt.NDArray[np.float64], policy: FramePolicy) -> npt.NDArr
     elif at.size > limit:
         at = at[((np.arange(limit) + 0.5) * at.size / limit).astype(np.int64)]
     return at.astype(np.int64)
+
+
+def _paired(times: npt.NDArray[np.float64], policy: PairedFrames) -> npt.NDArray[np.int64]:
+    """Indices under the rule of qwen-vl-utils; the clip's rate is the mean of its frame table."""
+    if policy.fps is None:
+        wanted: float = policy.frames or times.size
+    elif times.size == 1:
+        wanted = 1
+    else:
+        seconds = float(times[-1] - times[0]) * times.size / (times.size - 1)
+        least, most = 2 * math.ceil(policy.min_frames / 2), 2 * (policy.max_frames // 2)
+        wanted = min(max(seconds * policy.fps, least), most)
+    number = min(2 * round(wanted / 2), times.size)
+    return np.linspace(0, times.size - 1, max(number, 1)).round().astype(np.int64)
 
 
 def _shuffled(indices: npt.NDArray[np.int64], digest: str) -> npt.NDArray[np.int64]:

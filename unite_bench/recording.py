@@ -97,6 +97,7 @@ def describe_embedder(encoder: Encoder, settings: Settings) -> dict[str, Any]:
         "device": settings.device.split(":")[0],
         "training_sets": None if card.training_sets is None else sorted(card.training_sets),
         **{name: text for name, text in (("backbone", card.backbone), ("size", card.size)) if text is not None},
+        **({"settings": dict(sorted(card.settings.items()))} if card.settings else {}),
     }
 
 

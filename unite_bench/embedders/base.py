@@ -36,7 +36,9 @@ class EmbedderCard:
     given to the model and belongs to the key (precomputed vectors); ids mean something only within `tasks`, the names of
     the only tasks that the model may then be run on (None: any). `backbone` (as in "Qwen2-VL") and `size` (as in "2B") are
     for tables that group their rows. `instructions` are the model's own wordings for queries, by the name of a task or by
-    what is asked for what (`text>image`, `image+text>image`), used under `--instructions model` alone.
+    what is asked for what (`text>image`, `image+text>image`), used under `--instructions model` alone. `settings` are what
+    the adapter chose for this checkpoint and why (a position rule, a visual budget), as text for the record; what decides
+    them must be among the arguments or the `weights()`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class EmbedderCard:
     id_matters: bool = False
     tasks: AbstractSet[str] | None = None
     instructions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         given: object = self.modalities

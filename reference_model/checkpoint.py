@@ -1,0 +1,169 @@
+"""Which checkpoint is meant, and what is known of it before anything is loaded: no torch here.
+
+A name is a committed checkpoint (`nano`), a folder, or a model of the Hugging Face hub. Its rules (positions, sizes,
+frames) come from the arguments given, else from its `unite.json`, else from the defaults of its kind. There are two
+kinds. A *released UNITE* checkpoint was trained by the published code, with running 1-D positions, and gets the rules of
+the published inference code; it is known by its architecture (`UniteQwen2VL` in config.json) or by its name
+(`Unite-Base-Qwen2-VL-2B` and the like). Any other is a plain backbone. What was chosen, and why, is in the card.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reference_model.families import FAMILIES, Clock, Family, family_of
+from reference_model.preprocess import PROCESSOR_FILE, Preprocessing
+from reference_model.settings import SETTINGS_FILE, Settings, read_json
+from unite_bench.embedders.checkpoint import Trust
+from unite_bench.errors import ModelError
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+UNVERSIONED = "unversioned"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+RELEASED_NAME = re.compile(r"Unite-(Base|Instruct)-Qwen2-VL-(2B|7B)")
+TOKEN = 28 * 28
+DECISIVE = (
+    "config.json",
+    "tokenizer.json",
+    "preprocessor_config.json",
+    PROCESSOR_FILE,
+    SETTINGS_FILE,
+    "model.safetensors.index.json",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found: its folder, and the `name` and `revision` that its card bears.
+
+    `given` are settings that take the place of the checkpoint's own (see `Settings`); None there means not given.
+    """
+
+    folder: Path
+    name: str
+    revision: str = UNVERSIONED
+    given: Mapping[str, Any] | None = None
+
+    @classmethod
+    def find(cls, name: str, revision: str | None = None, given: Mapping[str, Any] | None = None) -> Checkpoint:
+        """By the name of a committed checkpoint, a folder, or a name on the hub, at `revision` if one is given.
+
+        A hub model comes from the hub's cache, or is fetched into it. Raises ModelError where there is no such
+        checkpoint, and says how to get it.
+        """
+        for folder in (CHECKPOINTS / name, Path(name)):
+            if (folder / "config.json").is_file():
+                if revision is not None:
+                    raise ModelError(f"{name} is a folder, which has no revision {revision!r}; leave the revision out")
+                return cls(folder, folder.resolve().name, given=given)
+        if not HUB_NAME.fullmatch(name) or Path(name).exists():
+            committed = sorted(path.parent.name for path in CHECKPOINTS.glob("*/config.json"))
+            raise ModelError(
+                f"no checkpoint {name!r}: give one of {committed or 'none committed'}, a folder with config.json, "
+                "or a name on the hub (OWNER/NAME)"
+            )
+        at = f" --revision {revision}" if revision else ""
+        try:
+            folder = Trust().folder_of(name, revision)
+        except ModelError as error:
+            raise ModelError(
+                f"{error}\nFetch it once, where there is a network and HF_HUB_OFFLINE is not set: hf download {name}{at}"
+            ) from error
+        return cls(folder, name, folder.name, given)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        return read_json(self.folder / "config.json")
+
+    @cached_property
+    def family(self) -> Family:
+        return FAMILIES[family_of(self.config, str(self.folder / "config.json"))]
+
+    @property
+    def clock(self) -> Clock:
+        return self.family.clock(self.config)
+
+    @property
+    def width(self) -> int:
+        """Width of the language model, and so of a vector."""
+        width = self.config.get("hidden_size") or self.config.get("text_config", {}).get("hidden_size")
+        if not isinstance(width, int):
+            raise ModelError(f"{self.folder / 'config.json'}: no hidden_size; is this a Qwen-VL checkpoint?")
+        return width
+
+    @cached_property
+    def released(self) -> str:
+        """Why this is taken for a released UNITE checkpoint, or ""."""
+        architectures = [str(name) for name in self.config.get("architectures") or ()]
+        for name in (*architectures, str(self.config.get("model_type", ""))):
+            if name.lower().startswith("unite"):
+                return f"architecture {name}"
+        last = self.name.rpartition("/")[2]
+        return f"name {last}" if RELEASED_NAME.fullmatch(last) else ""
+
+    @property
+    def _defaults(self) -> Settings:
+        if not self.released:
+            return Settings()
+        length = self.config.get("max_position_embeddings") or self.config.get("text_config", {}).get(
+            "max_position_embeddings", 32768
+        )
+        # Budgets, frame rule and the absence of truncation are those of the published inference code.
+        return Settings(
+            positions="1d",
+            sizes="twice",
+            max_length=int(length),
+            min_pixels=256 * TOKEN,
+            max_pixels=1280 * TOKEN,
+            fps=1.0,
+            min_frames=4,
+            most_frames=32,
+        )
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings.read(self.folder, self._defaults, self.given)
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of the checkpoint under its settings; the patch sizes of its config.json win over those of its
+        preprocessor_config.json, because the weights depend on them."""
+        vision = self.config.get("vision_config", {})
+        named = {"patch": "patch_size", "merge": "spatial_merge_size", "temporal_patch": "temporal_patch_size"}
+        sizes = {field: vision[key] for field, key in named.items() if key in vision}
+        own = Preprocessing.read(self.folder / "preprocessor_config.json", self.family.preprocessing)
+        return replace(own, **sizes).under(self.settings)
+
+    def why(self, setting: str) -> str:
+        """Where the value of a setting comes from, for the card."""
+        if (self.given or {}).get(setting) is not None:
+            return "given"
+        path = self.folder / SETTINGS_FILE
+        if path.exists() and read_json(path).get(setting) is not None:
+            return SETTINGS_FILE
+        if self.released:
+            return f"released UNITE, known by its {self.released}"
+        return "default"
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The rules and budgets that decide a vector, and where each comes from, for the card and the record."""
+        settings, shown = self.settings, self.preprocessing
+        image, frame = (f"{least} to {most}" for least, most in (shown.budget(), shown.budget(clip=True)))
+        return {
+            "positions": f"{settings.positions} ({self.why('positions')})",
+            "sizes": f"fitted {settings.sizes} ({self.why('sizes')})",
+            "image_pixels": image,
+            "frame_pixels": frame,
+            "max_length": str(settings.max_length),
+        }
+
+    def files(self) -> Sequence[Path]:
+        """Every file of the checkpoint that can change a vector."""
+        kept = [self.folder / name for name in DECISIVE if (self.folder / name).is_file()]
+        return [*kept, *sorted(self.folder.glob("*.safetensors"))]
