@@ -72,8 +72,8 @@ def test_near_duplicates_are_compressed_copies_and_not_edits(photos: Pool, tmp_p
     assert decision.partners == {6: 0, 7: 1}
     without = run(photos, everything(photos), Settings(near=Near(pictures=None)), context_in(tmp_path))
     assert 7 in kept(without)
-    loose = run(photos, everything(photos), Settings(near=Near(pictures=255)), context_in(tmp_path))
-    assert 9 not in kept(loose)
+    strict = run(photos, everything(photos), Settings(near=Near(pictures=0)), context_in(tmp_path))
+    assert 7 in kept(strict)
 
 
 def test_only_living_rows_count_and_the_first_of_them_stays(photos: Pool, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from reference_model.curation.step import Step
 MODULES = (
     "validity",
     "duplicates",
+    "contamination",
 )
 
 

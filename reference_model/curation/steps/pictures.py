@@ -29,7 +29,7 @@ def size(kind: str) -> int:
 
 
 def thumbnail(part: Image | Video) -> Thumbnails:
-    """Block means of the picture, or of three frames of the clip at the centres of equal spans, flat uint8.
+    """Means of overlapping blocks of the picture, or of three frames of the clip at the centres of equal spans, flat uint8.
 
     Raises MediaError if the medium cannot be decoded.
     """
@@ -51,7 +51,7 @@ def thumbnail_of(part: Image | Video, row: str) -> Thumbnails:
 def _small(pixels: RGB) -> Thumbnails:
     from PIL import Image as Pillow
 
-    return np.asarray(Pillow.fromarray(pixels).resize((SIDE, SIDE), Pillow.Resampling.BOX))
+    return np.asarray(Pillow.fromarray(pixels).resize((SIDE, SIDE), Pillow.Resampling.BILINEAR))
 
 
 def difference(first: Thumbnails, second: Thumbnails) -> npt.NDArray[np.int16]:

@@ -1,0 +1,30 @@
+"""Groups of rows: by source, topic or modality pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from reference_model.curation.pool import Numbers, Pool
+
+By = Literal["source", "topic", "modality_pair", "granularity", "stage"]
+Codes = npt.NDArray[np.int32]
+MODALITY_PAIR = ("query_modality", "target_modality")
+
+
+def groups_of(pool: Pool, rows: Numbers, by: By) -> tuple[Codes, tuple[str, ...]]:
+    """The group of each row, (n,), as a position in the sorted names. A modality pair is written `text>image`."""
+    columns = MODALITY_PAIR if by == "modality_pair" else (by,)
+    codes: dict[str, int] = {}
+    blocks = [np.zeros(0, np.int32)]
+    for _, table in pool.batches(columns, rows):
+        values = [table[name].to_pylist() for name in columns]
+        cells: Iterable[str] = values[0] if len(values) == 1 else map(">".join, zip(*values, strict=True))
+        blocks.append(np.array([codes.setdefault(cell, len(codes)) for cell in cells], dtype=np.int32))
+    names = tuple(sorted(codes))
+    place = np.array([names.index(name) for name in codes], dtype=np.int32)
+    found = np.concatenate(blocks)
+    return (place[found] if names else found), names
