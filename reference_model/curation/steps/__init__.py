@@ -10,6 +10,7 @@ MODULES = (
     "validity",
     "duplicates",
     "contamination",
+    "alignment",
 )
 
 

@@ -70,7 +70,9 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     codes, names = groups_of(pool, alive, "modality_pair")
     judged = np.isfinite(scores)
     if not judged.any():
-        raise DataError(f"alignment: {settings.embedder} can judge no row; name an embedder that declares its modalities")
+        raise DataError(
+            f"alignment: {settings.embedder} can judge no row; name an embedder that declares its modalities"
+        )
     _check_names(settings, names)
     reasons = np.zeros(alive.size, dtype=np.uint8)
     weights = np.ones(alive.size, dtype=np.float32)
@@ -143,7 +145,9 @@ def _apart(
     if at.size < 2:
         return None
     order = rng.permutation(at)[:COMPARED]
-    others = np.sort(cosines(queries.vectors[order], targets.vectors[np.roll(order, 1)]))  # a cycle: no row keeps its own
+    others = np.sort(
+        cosines(queries.vectors[order], targets.vectors[np.roll(order, 1)])
+    )  # a cycle: no row keeps its own
     own = scores[order]
     below = np.searchsorted(others, own, side="left") + np.searchsorted(others, own, side="right")
     return round(float(below.mean() / (2 * order.size)), 4)
