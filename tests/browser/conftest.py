@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from waiting import PATIENCE
 
 CHROMIUM = Path(os.environ.get("UNITE_BENCH_CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [
@@ -65,12 +66,15 @@ class Watch:
         """A Playwright page showing `address` (with a fragment or not) of a folder, from the file system or a server."""
         base = folder.resolve().as_uri() if over == "file" else self._serve(folder)
         context = self.browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=size == PHONE
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            has_touch=size == PHONE,
+            reduced_motion="reduce",  # no colour is read half way to another
         )
         self.closing.append(context.close)
         context.on("request", partial(self._asked, base + "/"))
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda said: self._said(page.url, said))
         page.goto(f"{base}/{address}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually, expect
 
 from unite_bench import results
 from unite_bench.embedders.base import Embedder
@@ -77,36 +78,40 @@ def written(folder: Path, text: str, *embedders: Embedder) -> Path:
 def opened(open_page: Any, folder: Path, fragment: str = "", **how: Any) -> Any:
     page = open_page(folder, f"index.html{fragment}", **how)
     page.on("dialog", lambda dialog: open_page.wrong.append(f"a dialog: {dialog.message}"))
-    page.wait_for_selector("body[data-ready]")
+    expect(page.locator("body[data-ready]")).to_be_visible()
     return page
 
 
-def found(page: Any) -> int:
-    """The number of queries that pass the filters, as the page says it."""
-    return int(page.text_content("#found").split()[0].replace(",", ""))
+def finds(page: Any, number: int) -> None:
+    """Waits until the page says that so many queries pass the filters."""
+    said = f"{QUERIES} queries" if number == QUERIES else f"{number} of {QUERIES}"
+    expect(page.locator("#found")).to_have_text(said)
 
 
-def query(page: Any) -> str:
-    return str(page.text_content("#query .head .mono")).removeprefix("id ")
+def reads(page: Any, query: str) -> None:
+    """Waits until the page shows the query of this id."""
+    expect(page.locator("#query .head .mono")).to_have_text(f"id {query}")
 
 
 @pytest.mark.parametrize("over", ["file", "http"])
 def test_filters_keep_as_many_as_they_say(open_page: Any, tables: Path, over: str) -> None:
     page = opened(open_page, tables, over=over)
-    assert found(page) == QUERIES
+    finds(page, QUERIES)
     for name in ("[data-versus]", "[data-filter]"):
-        for button in page.query_selector_all(f"{name}:not(:disabled)"):
+        for button in page.locator(f"{name}:not(:disabled)").all():
+            number = int(button.locator("b").inner_text())
             button.click()
-            assert found(page) == int(button.query_selector("b").text_content())
-            assert page.locator("#rows a").count() == min(50, found(page))
+            finds(page, number)
+            expect(page.locator("#rows a")).to_have_count(min(50, number))
             button.click()
-    assert found(page) == QUERIES
+            finds(page, QUERIES)
     page.select_option("[data-slice='0']", "even")
-    assert found(page) == QUERIES / 2 and {"kind: even"} == set(page.locator(".tag").all_text_contents())
+    finds(page, QUERIES // 2)
+    expect(page.locator(".tag")).to_have_text(["kind: even"])
     page.click("[data-side='1'][data-filter=ties]")
-    assert found(page) == QUERIES / 2
+    finds(page, QUERIES // 2)
     page.click("#clear")
-    assert found(page) == QUERIES
+    finds(page, QUERIES)
 
 
 def test_a_view_is_in_the_address(open_page: Any, tables: Path) -> None:
@@ -114,15 +119,18 @@ def test_a_view_is_in_the_address(open_page: Any, tables: Path) -> None:
     page.select_option("[data-slice='0']", "odd")
     page.select_option("#order", "worst")
     page.fill("#search", "of the table")
-    page.wait_for_function("document.querySelector('#found').textContent.startsWith('58 ')")
-    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # goes on to what is found, which is not waited for
+    expect(page.locator("#rows a").first).to_be_focused()
+    finds(page, 58)
     page.keyboard.press("j")
-    page.wait_for_function(
-        "document.querySelector('#rows a[aria-current]') === document.querySelectorAll('#rows a')[1]"
-    )
-    here = query(page)
-    again = opened(open_page, tables, "#" + page.url.split("#")[1])
-    assert (found(again), query(again), again.input_value("#order")) == (58, here, "worst")
+    second = page.locator("#rows a").nth(1)
+    expect(second).to_have_attribute("aria-current", "true")
+    here = second.get_attribute("href").removeprefix("#query=")
+    reads(page, here)
+    again = opened(open_page, tables, page.evaluate("location.hash"))
+    finds(again, 58)
+    reads(again, here)
+    assert again.input_value("#order") == "worst"
 
 
 def test_search_finds_texts_ids_and_says_when_nothing_is_there(open_page: Any, tables: Path) -> None:
@@ -135,30 +143,31 @@ def test_search_finds_texts_ids_and_says_when_nothing_is_there(open_page: Any, t
     ):
         page.fill("#search", sought)
         shown = "No query passes these filters." if first is None else f"id {first}"
-        page.wait_for_selector(f"#query >> text='{shown}'")
-        assert found(page) == number
+        expect(page.locator(f"#query >> text='{shown}'")).to_be_visible()
+        finds(page, number)
     page.fill("#search", "")
-    page.wait_for_function(f"document.querySelector('#found').textContent === '{QUERIES} queries'")
+    finds(page, QUERIES)
 
 
 def test_pieces_are_loaded_as_they_are_needed(open_page: Any, tables: Path) -> None:
     asked: list[str] = []
-    page = open_page(tables, "index.html")
-    page.wait_for_selector("body[data-ready]")
+    page = opened(open_page, tables)
     page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[1]))
     held = page.evaluate("[...pieces.held.keys()]")
     assert held == ["index-0", "queries-0"]
     page.click("#on")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '50'")
-    assert (page.text_content("#span"), query(page), asked) == ("51–100", "q50", ["queries-1.js"])
+    reads(page, "q50")
+    expect(page.locator("#span")).to_have_text("51–100")
+    eventually(page, lambda: asked, ["queries-1.js"])
     page.keyboard.press("k")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '49'")
-    assert page.text_content("#span") == "1–50"
+    reads(page, "q49")
+    expect(page.locator("#span")).to_have_text("1–50")
     page.keyboard.press("j")
     page.keyboard.press("]")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '100'")
-    assert page.is_disabled("#on") and page.text_content("#span") == "101–120"
-    assert asked == ["queries-1.js", "queries-2.js"]
+    reads(page, "q100")
+    expect(page.locator("#on")).to_be_disabled()
+    expect(page.locator("#span")).to_have_text("101–120")
+    eventually(page, lambda: asked, ["queries-1.js", "queries-2.js"])
 
 
 def test_two_results_stand_side_by_side(open_page: Any, tables: Path) -> None:
@@ -183,12 +192,12 @@ def test_text_from_data_is_shown_as_text(open_page: Any, tables: Path) -> None:
     assert page.text_content("h1") == "<b>Tables</b>"
     for n, text in enumerate(NASTY[:4]):
         page.click(f"#rows li:nth-child({n + 1}) a")
-        page.wait_for_function(f"document.querySelector('#query').dataset.number === '{n}'")
+        reads(page, f"q{n}")
         assert page.text_content(".asked .text") == text
     assert page.locator("#detail script, #detail img").count() == 0
-    page.goto(page.url.split("#")[0] + "#query=q2")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '2'")
-    assert page.eval_on_selector(".asked .text", "(text) => getComputedStyle(text).direction") == "rtl"
+    page.evaluate("location.hash = '#query=q2'")
+    reads(page, "q2")
+    expect(page.locator(".asked .text")).to_have_css("direction", "rtl")
 
 
 def test_a_long_text_is_cut_until_it_is_asked_for(open_page: Any, tables: Path) -> None:
@@ -196,6 +205,7 @@ def test_a_long_text_is_cut_until_it_is_asked_for(open_page: Any, tables: Path) 
     shown = page.locator(".asked .text")
     assert len(shown.text_content()) == 601
     page.click(".asked >> text=Show all 10,000 characters")
+    expect(page.locator(".asked >> text=Show less")).to_be_visible()
     assert shown.text_content() == NASTY[4]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -203,40 +213,45 @@ def test_a_long_text_is_cut_until_it_is_asked_for(open_page: Any, tables: Path) 
 def test_a_clip_plays_and_gives_way_to_its_frames_again(open_page: Any, clips: Path) -> None:
     page = opened(open_page, clips)
     hit = page.locator(".hit").first
-    assert hit.locator(".strip span").count() == 8
+    expect(hit.locator(".strip span")).to_have_count(8)
     hit.get_by_text("Play").click()
     page.wait_for_function("document.querySelector('video')?.currentTime > 0.1")
     assert page.evaluate("document.querySelector('video').videoWidth") > 200
     hit.get_by_text("Frames").click()
-    assert page.locator("video").count() == 0 and hit.locator(".strip").is_visible()
+    expect(page.locator("video")).to_have_count(0)
+    expect(hit.locator(".strip")).to_be_visible()
 
 
 def test_the_keyboard_moves_through_queries_with_focus_in_sight(open_page: Any, tables: Path) -> None:
     page = opened(open_page, tables)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "skip"
+    expect(page.locator("#skip")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "detail"
+    expect(page.locator("#detail")).to_be_focused()
     for key, row in (("j", 1), ("j", 2), ("k", 1), ("ArrowDown", 2), ("ArrowUp", 1)):
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('#query').dataset.number === '{row}'")
-        assert page.eval_on_selector(":focus", "(row) => row.getAttribute('aria-current')") == "true"
-        assert page.eval_on_selector(":focus", "(row) => getComputedStyle(row).outlineStyle") == "solid"
+        reads(page, f"q{row}")
+        expect(page.locator("#rows :focus")).to_have_attribute("aria-current", "true")
+        expect(page.locator("#rows :focus")).to_have_css("outline-style", "solid")
     page.keyboard.press("/")
     page.keyboard.type("jk")  # letters of a search are no commands
-    assert page.input_value("#search") == "jk"
+    expect(page.locator("#search")).to_have_value("jk")
 
 
 def test_a_phone_shows_the_list_and_then_the_query(open_page: Any, tables: Path, clips: Path) -> None:
+    def shows(one: str, other: str) -> None:
+        expect(page.locator(one)).to_be_visible()
+        expect(page.locator(other)).to_be_hidden()
+
     page = opened(open_page, tables, size=PHONE)
-    assert page.is_visible("#rows") and not page.is_visible("#query")
+    shows("#rows", "#query")
     page.tap("#rows li:nth-child(3) a")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '2'")
-    assert page.is_visible("#query") and not page.is_visible("#rows")
+    reads(page, "q2")
+    shows("#query", "#rows")
     page.tap("#next")
-    page.wait_for_function("document.querySelector('#query').dataset.number === '3'")
+    reads(page, "q3")
     page.tap("#all")
-    assert page.is_visible("#rows") and not page.is_visible("#query")
+    shows("#rows", "#query")
     for folder in (tables, clips):
         for fragment in ("", "#query=q4" if folder is tables else "#query=2"):
             narrow = opened(open_page, folder, fragment, size=PHONE)
@@ -258,4 +273,5 @@ def test_axe_finds_nothing(
         accessible(page)
     page = opened(open_page, clips, over="http", scheme=scheme)
     page.locator(".play").first.click()
+    expect(page.locator("video")).to_be_visible()
     accessible(page)

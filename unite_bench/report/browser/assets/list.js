@@ -85,8 +85,8 @@ async function loadTexts() {
   view.texts = loaded.flat().map((text) => text.toLocaleLowerCase());
 }
 
-// Filter again, and stay with the query that is read if it is still there.
-async function update({ query = view.index.ids[view.found[view.at]] } = {}) {
+// Filter again, and stay with the query that is read if it is still there; `focus` puts the focus on its row.
+async function update({ query, focus = false } = {}) {
   if ($("search").value.trim() && view.texts === null) {
     $("found").textContent = "Reading texts";
     try {
@@ -96,8 +96,9 @@ async function update({ query = view.index.ids[view.found[view.at]] } = {}) {
       return;
     }
   }
+  const stay = query ?? view.index.ids[view.found[view.at]];
   view.found = kept();
-  view.at = Math.max(0, view.found.findIndex((n) => view.index.ids[n] === query));
+  view.at = Math.max(0, view.found.findIndex((n) => view.index.ids[n] === stay));
   const all = view.index.ids.length.toLocaleString("en");
   const some = view.found.length.toLocaleString("en");
   $("found").textContent = view.found.length === view.index.ids.length ? `${all} queries` : `${some} of ${all}`;
@@ -105,6 +106,7 @@ async function update({ query = view.index.ids[view.found[view.at]] } = {}) {
   delete of.order;
   $("clear").hidden = Object.keys(of).length === 0;
   showRows();
+  if (focus) $("rows").querySelector("[aria-current]")?.focus();
   await showDetail();
 }
 
@@ -174,6 +176,7 @@ async function showDetail() {
     if (narrow || $("detail").getBoundingClientRect().top < 0) $("detail").scrollIntoView({ block: "start" });
     if (at + 1 < found.length) pieces.load("queries", Math.floor(found[at + 1] / size)).catch(() => {});  // ahead of time
   } catch (error) {
+    if (found !== view.found || at !== view.at) return;
     query.replaceChildren(element("p", { class: "gone", role: "alert" }, error.message));
   }
 }
@@ -210,7 +213,8 @@ function listen() {
   $("filters").addEventListener("change", (event) => event.target.tagName === "SELECT" && update());
   $("filters").addEventListener("submit", (event) => {  // Enter in the search goes on to what it found
     event.preventDefault();
-    $("rows").querySelector("[aria-current]")?.focus();
+    clearTimeout(pause);
+    update({ focus: true });
   });
   $("filters").addEventListener("click", (event) => {
     const toggle = event.target.closest("button[aria-pressed]");
@@ -250,6 +254,7 @@ async function start() {
   choose(of);
   if (of.query) document.body.dataset.view = "detail";
   listen();
+  document.querySelector("#filters > fieldset").disabled = false;  // until here a choice would have been lost
   await update({ query: of.query });
   document.body.dataset.ready = "";
   performance.mark("ready");

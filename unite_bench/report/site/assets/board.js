@@ -254,3 +254,4 @@ scroller.addEventListener("scroll", () => requestAnimationFrame(() => fill(false
 addEventListener("resize", () => fill(false));
 addEventListener("hashchange", recall);
 recall();
+form.firstElementChild.disabled = false;  // until here a choice would have been lost

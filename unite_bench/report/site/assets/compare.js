@@ -10,12 +10,18 @@ const METHOD = "Intervals are 95 %, for new queries of the same kind on the same
   + "on a task, and tasks over a suite. detectable: smallest true "
   + "difference found with a chance of 80 %. No difference found is no evidence of equality.";
 
+function chosen() {
+  return [board.embedders[form.a.selectedIndex], board.embedders[form.b.selectedIndex]];
+}
+
 async function update() {
-  const [a, b] = [board.embedders[form.a.selectedIndex], board.embedders[form.b.selectedIndex]];
+  const [a, b] = chosen();
   address({ a: a.page, b: b.page, order: form.order.value === "difference" ? "" : form.order.value, found: form.found.checked ? "1" : "" });
   const turned = compared.has(`${b.page}~${a.page}`);
   const name = turned ? `${b.page}~${a.page}` : `${a.page}~${b.page}`;
   const found = compared.has(name) ? await load(`pairs/${name}`) : null;
+  const [first, second] = chosen();
+  if (a !== first || b !== second) return;  // another pair was chosen meanwhile
   if (found) show(a, b, turn(found, turned));
   else if (a === b) tell("Choose two different embedders.");
   else bare(a, b);
@@ -128,3 +134,4 @@ document.getElementById("swap").addEventListener("click", () => {
 });
 addEventListener("hashchange", recall);
 recall();
+form.firstElementChild.disabled = false;  // until here a choice would have been lost

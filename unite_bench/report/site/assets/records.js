@@ -1,19 +1,22 @@
-// The record behind a result, loaded when it is asked for.
+// The record behind a result, loaded when it is asked for. Runs before the page is read, so that no click is lost.
 "use strict";
 
-const dialog = document.getElementById("record");
-const file = document.getElementById("record-file");
+let asked = null;  // the button that was pressed last
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-record]");
   if (!button) return;
+  asked = button;
+  const dialog = document.getElementById("record");
   const label = button.dataset.record;
   const text = JSON.stringify((await load(button.dataset.piece))[label], null, 1);
+  if (asked !== button || dialog.open) return;  // another was asked for meanwhile, or this one twice
   document.getElementById("record-title").textContent = label;
   dialog.querySelector("pre").textContent = text;
-  file.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const file = document.getElementById("record-file");
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  file.href = url;
   file.download = `${label}.json`;
+  dialog.addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
   dialog.showModal();
 });
-document.getElementById("record-close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => URL.revokeObjectURL(file.href));

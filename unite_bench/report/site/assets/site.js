@@ -78,8 +78,14 @@ function coloured(scheme) {
 }
 
 coloured(remembered());
+document.addEventListener("change", (event) => {
+  if (event.target.id === "theme") coloured(remembered(event.target.value));
+});
 document.addEventListener("DOMContentLoaded", () => {
-  const select = document.getElementById("theme");
-  select.value = remembered();
-  select.addEventListener("change", () => coloured(remembered(select.value)));
+  document.getElementById("theme").value = document.documentElement.dataset.theme ?? "";
+});
+document.addEventListener("click", (event) => {
+  if (!event.target.closest(".skip")) return;
+  event.preventDefault();  // the address keeps the state of the page
+  document.getElementById("main").focus();
 });
