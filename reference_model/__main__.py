@@ -1,4 +1,5 @@
-"""`train` trains a checkpoint by a recipe; `backbone` makes that of nano, from nothing; `curve` draws the log of a run."""
+"""`curate` turns pairs into a manifest; `train` trains a checkpoint by a recipe; `backbone` makes that of nano, from nothing;
+`curve` draws the log of a run; `study` and `verdicts` are those of the study."""
 
 from __future__ import annotations
 
@@ -42,9 +43,21 @@ def main(arguments: list[str] | None = None) -> int:
     verdicts = commands.add_parser("verdicts", help="print the study's table from its runs")
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
+    curate = commands.add_parser("curate", help="turn pairs into a manifest for training, with a report")
+    curate.add_argument("recipe", type=Path, help="a YAML file (reference_model/README.md, Curation)")
+    curate.add_argument("--out", type=Path, help="folder of manifest and report, in place of the recipe's")
+    curate.add_argument("--work", type=Path, help="folder for what can be computed again, in place of the recipe's")
+    curate.add_argument("--threads", type=int, default=1, help="threads for decoding; no result depends on them")
     given = parser.parse_args(arguments)
     try:
-        done = {"train": _train, "backbone": _backbone, "curve": _curve, "study": _study, "verdicts": _verdicts}
+        done = {
+            "curate": _curate,
+            "train": _train,
+            "backbone": _backbone,
+            "curve": _curve,
+            "study": _study,
+            "verdicts": _verdicts,
+        }
         return done[given.command](given)
     except UniteBenchError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -86,6 +99,13 @@ def _study(given: argparse.Namespace) -> int:
     from reference_model.study.run import run_all
 
     run_all(given.work, given.out, given.families, tuple(given.share))
+    return 0
+
+
+def _curate(given: argparse.Namespace) -> int:
+    from reference_model.curation.command import run
+
+    run(given.recipe, given.out, given.work, given.threads, lambda line: print(line, flush=True))
     return 0
 
 

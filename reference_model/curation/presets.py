@@ -31,6 +31,14 @@ class Preset:
         ]
         return (*pairs, *sets)
 
+    def shares_of_pairs(self) -> dict[str, float]:
+        """Percent of each pair by the printed numbers of pairs, to hold against the printed shares."""
+        total = sum(thousands for *_, thousands in self.sets)
+        return {
+            pair: 100 * sum(thousands for _, of, _, thousands in self.sets if of == pair) / total
+            for pair in self.shares
+        }
+
     def granularity(self, source: str) -> Granularity:
         """That of one dataset."""
         return next(how for name, _, how, _ in self.sets if name == source)

@@ -8,11 +8,11 @@ from pathlib import Path
 from reference_model.curation.readers import folder as folders
 from reference_model.curation.readers import hub, tables, unite
 from reference_model.curation.readers.found import Found, Labels
-from reference_model.curation.rows import Stage
+from reference_model.curation.rows import Granularity, Stage
 from reference_model.curation.sources import FolderSource, HubSource, Source, TableSource, UniteSource
 
 
-def read(source: Source, stages: Mapping[str, Stage], folder: Path, root: Path, kept: Path) -> Iterator[Found]:
+def read(source: Source, stages: Mapping[Granularity, Stage], folder: Path, root: Path, kept: Path) -> Iterator[Found]:
     """All of a source: paths start at `folder`, are written from `root`, and media without a file are kept in `kept`.
 
     Raises DataError for a file that is missing or broken as a whole; single bad records come as `Bad`.

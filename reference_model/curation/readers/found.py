@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference_model.curation.pool import Placed
-from reference_model.curation.rows import Row, Stage
+from reference_model.curation.rows import Granularity, Row, Stage
 from reference_model.curation.sources import Source
 from unite_bench.errors import DataError
 from unite_bench.items import Item
@@ -42,7 +42,7 @@ class Labels:
     """From a source's declarations and a record to a row; `stages` says the stage of each granularity."""
 
     source: Source
-    stages: Mapping[str, Stage]
+    stages: Mapping[Granularity, Stage]
 
     def row(self, number: int, items: Items, record: Mapping[str, Any]) -> Row:
         """Raises BadRecord for a granularity that is none, DataError for a column that is not there."""

@@ -39,19 +39,18 @@ def read(source: HubSource, labels: Labels, folder: Path, kept: Path) -> Iterato
     return labels.found(((where, at, row) for at, row in enumerate(rows)), items)
 
 
-def revision_of(source: HubSource, folder: Path) -> str | None:
-    """The revision (40 hex) that is read: the pinned one, or the newest now; None for a folder."""
-    if (folder / source.dataset).is_dir():
-        return None
-    if source.revision != UNPINNED:
-        return source.revision
+def pinned(source: HubSource, folder: Path) -> HubSource:
+    """The source at the newest revision of now, if it names none; a folder has no revision. Raises DataError."""
+    if source.revision != UNPINNED or (folder / source.dataset).is_dir():
+        return source
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
-        return str(huggingface_hub.HfApi().dataset_info(source.dataset).sha)
+        found = huggingface_hub.HfApi().dataset_info(source.dataset).sha
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
         raise DataError(f"{source.dataset}: the hub cannot be asked for the newest revision ({error})") from error
+    return source.model_copy(update={"revision": str(found)})
 
 
 def _opened(source: HubSource, folder: Path, columns: tuple[str, ...]) -> Any:
@@ -61,11 +60,9 @@ def _opened(source: HubSource, folder: Path, columns: tuple[str, ...]) -> Any:
         raise UsageError("datasets of the hub need the library datasets: pip install 'unite-bench[hub]'") from error
     datasets.disable_progress_bars()
     local = folder / source.dataset
-    name = str(local) if local.is_dir() else source.dataset
+    name, revision = (str(local), None) if local.is_dir() else (source.dataset, source.revision)
     try:
-        rows = datasets.load_dataset(
-            name, source.config, split=source.split, streaming=True, revision=revision_of(source, folder)
-        )
+        rows = datasets.load_dataset(name, source.config, split=source.split, streaming=True, revision=revision)
         features = rows.features or {}
         if features:
             check_columns(f"{source.dataset}, {source.split}", columns, features)

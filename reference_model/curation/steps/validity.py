@@ -36,6 +36,7 @@ REASONS = (
 )
 UNREADABLE, SMALL, NARROW, SHORT, LONG, SCRIPT = range(1, 7)
 MESSAGES = 20  # told of unreadable media at most
+NOTED = 25_000  # rows between two lines of progress
 REMEMBERED = 100_000  # media whose verdict is kept, so that a picture with five captions is decoded once
 Script = Annotated[str, Field(pattern=r"^[A-Za-z_]+$")]
 
@@ -74,8 +75,9 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
             reasons[done : done + numbers.size] = [one.reason for one in found]
             messages += [one.message for one in found if one.message][: MESSAGES - len(messages)]
             done += numbers.size
-            context.note(f"validity: {done:,} of {alive.size:,} rows")
-    return Decision.dropping(reasons, REASONS, messages=messages, settings=settings.model_dump(mode="json"))
+            if done < alive.size and done // NOTED > (done - numbers.size) // NOTED:
+                context.note(f"validity: {done:,} of {alive.size:,} rows")
+    return Decision.dropping(reasons, REASONS, messages=messages)
 
 
 class _Look:
@@ -105,7 +107,7 @@ class _Look:
         try:
             height, width = _size(part)
         except MediaError as error:
-            return Found(UNREADABLE, str(error))
+            return Found(UNREADABLE, str(error).replace(f"{self._root}/", ""))
         if min(height, width) < self._settings.least_side:
             return Found(SMALL)
         return Found(NARROW if max(height, width) > self._settings.most_ratio * min(height, width) else 0)
