@@ -1,5 +1,5 @@
-"""`curate` turns pairs into a manifest; `train` trains a checkpoint by a recipe; `backbone` makes that of nano, from nothing;
-`curve` draws the log of a run; `study` and `verdicts` are those of the study."""
+"""`curate` turns pairs into a manifest, `train` trains a checkpoint by a recipe, `backbone` makes that of nano from nothing,
+`curve` draws the log of a run, `study` and `verdicts` run and judge the arms of the study."""
 
 from __future__ import annotations
 
