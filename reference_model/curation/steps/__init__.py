@@ -11,6 +11,8 @@ MODULES = (
     "duplicates",
     "contamination",
     "alignment",
+    "selection",
+    "balance",
 )
 
 
