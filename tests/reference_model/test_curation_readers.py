@@ -1,0 +1,299 @@
+"""Readers: every record becomes a row or stands in the list of bad ones, and nothing is held whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference_model.curation.cells import ParquetCell
+from reference_model.curation.pool import Placed
+from reference_model.curation.readers import read
+from reference_model.curation.readers.found import Bad, BadRecord, Found
+from reference_model.curation.readers.json_stream import values
+from reference_model.curation.readers.unite import items_of
+from reference_model.curation.recipe import STAGES
+from reference_model.curation.sources import FolderSource, HubSource, Side, TableSource, UniteSource
+from unite_bench import media
+from unite_bench.errors import DataError
+from unite_bench.items import File, Image, Item, Text, Video
+from unite_bench.spec.model import Column
+
+TEXTS = {"query": Side(text="q"), "target": Side(text="t")}
+
+
+def everything(source: Any, folder: Path) -> list[Found]:
+    return list(read(source, STAGES, folder, folder, folder / "kept"))
+
+
+def rows(found: list[Found]) -> list[tuple[str, Item, Item]]:
+    return [(one.row.id, one.row.query, one.row.target) for one in found if isinstance(one, Placed)]
+
+
+def bad(found: list[Found]) -> list[tuple[int, str]]:
+    return [(one.at, one.reason) for one in found if isinstance(one, Bad)]
+
+
+# UNITE's training records
+
+
+def test_marks_say_where_media_stand_and_no_order_of_keys_does(tmp_path: Path) -> None:
+    first, second = Image(File(tmp_path / "1.jpg")), Image(File(tmp_path / "2.jpg"))
+    records = {
+        "marked": ({"text": "before <|IMAGE|> after", "image": "1.jpg"}, (Text("before "), first, Text(" after"))),
+        "keys turned": ({"image": "1.jpg", "text": "before <|IMAGE|>"}, (Text("before "), first)),
+        "unmarked comes first": ({"text": "what is it?", "image": "1.jpg"}, (first, Text("what is it?"))),
+        "unmarked, keys turned": ({"image": "1.jpg", "text": "what is it?"}, (first, Text("what is it?"))),
+        "several": (
+            {"text": "<|IMAGE|> or <|IMAGE|>?", "image": ["1.jpg", "2.jpg"]},
+            (first, Text(" or "), second, Text("?")),
+        ),
+        "only the medium": ({"text": "<|IMAGE|>\n", "image": "1.jpg"}, (first,)),
+        "image unmarked, video marked": (
+            {"text": "then <|VIDEO|>", "video": "1.mp4", "image": "1.jpg"},
+            (first, Text("then "), Video(File(tmp_path / "1.mp4"))),
+        ),
+        "empty means absent": ({"text": "words", "image": "", "video": None}, (Text("words"),)),
+    }
+    for name, (side, parts) in records.items():
+        query, target, negatives = items_of({"query": side, "candidate": {"text": "x"}}, tmp_path)
+        assert (query.parts, target.parts, negatives) == (parts, (Text("x"),), ()), name
+
+
+def test_a_record_that_cannot_be_a_row_says_why(tmp_path: Path) -> None:
+    good = {"text": "x"}
+    wrong: dict[str, dict[str, Any]] = {
+        "1 marks for 2 of kind image": {"query": {"text": "<|IMAGE|>", "image": ["1", "2"]}, "candidate": good},
+        "1 marks for 0 of kind video": {"query": {"text": "a <|VIDEO|>"}, "candidate": good},
+        "'candidate' is not an object": {"query": good},
+        "'audio' in a side": {"query": {"audio": "x.wav"}, "candidate": good},
+        "neither text nor image": {"query": {"text": ""}, "candidate": good},
+        "it says 'text,image', the candidate is text": {"query": good, "candidate": good, "target_modal": "text,image"},
+        "a medium is 3": {"query": {"image": 3}, "candidate": good},
+        "surrogates not allowed": {"query": {"text": "\ud800"}, "candidate": good},
+        "a side is str": {"query": good, "candidate": good, "negative": ["x"]},
+    }
+    for message, record in wrong.items():
+        with pytest.raises(BadRecord, match=message):
+            items_of(record, tmp_path)
+
+
+def test_a_unite_file_is_read_with_its_negatives_and_its_bad_records(tmp_path: Path) -> None:
+    records: list[Any] = [
+        {"query": {"text": "a cat"}, "candidate": {"image": "1.jpg"}, "target_modal": "image"},
+        {"query": {"text": "no candidate"}},
+        "nonsense",
+        {"query": {"text": "q"}, "candidate": {"text": "t"}, "negative": {"text": "n"}},
+        {"query": {"text": "q"}, "candidate": {"text": "t"}, "negative": [{"text": "n"}, {"image": "2.jpg"}]},
+    ]
+    (tmp_path / "media").mkdir()
+    for form, text in (
+        ("array", json.dumps(records, indent=2)),
+        ("lines", "\n".join(map(json.dumps, records))),
+    ):
+        (tmp_path / "x.json").write_text(text)
+        source = UniteSource(kind="unite", name="u", path="x.json", media="media", granularity="fine", both=True)
+        found = everything(source, tmp_path)
+        assert [one[0] for one in rows(found)] == ["u:0", "u:3", "u:4"], form
+        assert bad(found) == [(1, "no query or candidate"), (2, "not an object")]
+        first, *_, last = (one for one in found if isinstance(one, Placed))
+        assert first.row.target.parts == (Image(File(tmp_path / "media" / "1.jpg")),)
+        assert (first.file, first.at, first.row.granularity, first.row.stage) == ("x.json", 0, "fine", "adaptation")
+        assert [item.modality for item in last.row.negatives] == ["text", "image"] and last.row.both
+    source = UniteSource(kind="unite", name="u", path="x.json", first=2)
+    assert len(everything(source, tmp_path)) == 2
+
+
+# Huge JSON
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=6,
+    ),
+    st.integers(1, 9),
+    st.booleans(),
+)
+def test_an_array_is_read_whatever_the_pieces_it_comes_in(
+    tmp_path_factory: pytest.TempPathFactory, data: list[Any], chunk: int, lines: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "curation.json"
+    listed = [[value] for value in data]  # in lists, so that a file of lines does not look like an array
+    path.write_text("\n".join(json.dumps({"v": value}) for value in data) if lines else json.dumps(listed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reference_model.curation.readers.json_stream.CHUNK", chunk)
+        assert list(values(path)) == ([{"v": value} for value in data] if lines else listed)
+
+
+def test_broken_json_is_an_error_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for text, message in (
+        ('[{"a": 1}, {"b" 2}, ' + " " * 100 + "{}]", "not JSON at character 16"),
+        ('[{"a": 1}', "the file was cut off"),
+        ('[{"a": "1', "not JSON at character"),
+        ("[1] 2", "after the end of the array"),
+        ('{"a": 1} nonsense' + " " * 100, "not JSON at character 9"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=message):
+            list(values(path))
+    path.write_bytes(b'["\xff"]')
+    with pytest.raises(DataError, match="not UTF-8"):
+        list(values(path))
+
+
+def test_a_value_that_never_ends_is_not_read_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_model.curation.readers.json_stream.CHUNK", 100)
+    monkeypatch.setattr("reference_model.curation.readers.json_stream.LARGEST", 1000)
+    (tmp_path / "x.json").write_text('["' + "x" * 100_000)
+    with pytest.raises(DataError, match="not JSON"):
+        list(values(tmp_path / "x.json"))
+
+
+# Tables
+
+
+def test_jsonl_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
+    table = [{"q": f"q{n}", "t": f"t{n}", "kind": "fine", "of": f"topic {n % 2}"} for n in range(4)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, table)) + "\n\n")
+    (tmp_path / "x.csv").write_text("\n".join(["q,t,kind,of", *(",".join(row.values()) for row in table)]))
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "x.parquet")
+    read_of = {}
+    for suffix in ("jsonl", "csv", "parquet"):
+        source = TableSource(
+            kind="table",
+            name="s",
+            path=f"x.{suffix}",
+            granularity=Column(column="kind"),
+            topic=Column(column="of"),
+            **TEXTS,
+        )
+        found = everything(source, tmp_path)
+        read_of[suffix] = [(one.row, one.at) for one in found if isinstance(one, Placed)]
+    assert read_of["jsonl"] == read_of["csv"] == read_of["parquet"]
+    assert [row.topic for row, _ in read_of["csv"]] == ["topic 0", "topic 1"] * 2
+    assert read_of["csv"][3][0].query == Item((Text("q3"),))
+
+
+def test_bad_rows_of_a_table_are_listed_and_the_others_read(tmp_path: Path) -> None:
+    lines = ['{"q": "a", "t": "b"}', "{", "[1]", '{"q": "", "t": "b"}', '{"q": 3, "t": "b"}', '{"q": "c", "t": "d"}']
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    found = everything(TableSource(kind="table", name="s", path="x.jsonl", **TEXTS), tmp_path)
+    assert [one[0] for one in rows(found)] == ["s:0", "s:5"]
+    assert bad(found) == [(1, "not JSON"), (2, "not an object"), (3, "empty text"), (4, "not a text")]
+    (tmp_path / "x.csv").write_text("q,t\na,b\nc\nd,e,f\ng,h\n")
+    found = everything(TableSource(kind="table", name="s", path="x.csv", **TEXTS), tmp_path)
+    assert [one[0] for one in rows(found)] == ["s:0", "s:3"]
+    assert bad(found) == [(1, "not a row of the table"), (2, "not a row of the table")]
+
+
+def test_columns_become_parts_instructions_and_negatives(tmp_path: Path) -> None:
+    row = {"q": "like it", "photo": "a.png", "clip": "c.mp4", "from": 1, "to": "2.5", "ask": "Find.", "no": ["x", "y"]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    source = TableSource(
+        kind="table",
+        name="s",
+        path="*.jsonl",
+        media="media",
+        query=Side(text="q", image="photo", instruction=Column(column="ask")),
+        target=Side(video="clip", start="from", end="to", instruction="Watch."),
+        negatives=(Side(text="no"), Side(image="absent")),
+    )
+    (one,) = everything(source, tmp_path)
+    assert isinstance(one, Placed)
+    assert one.row.query == Item((Image(File(tmp_path / "media" / "a.png")), Text("like it")), "Find.")
+    assert one.row.target == Item((Video(File(tmp_path / "media" / "c.mp4"), 1.0, 2.5),), "Watch.")
+    assert one.row.negatives == (Item((Text("x"),)), Item((Text("y"),)))
+
+
+def test_encoded_media_of_parquet_are_not_read_but_addressed(tmp_path: Path) -> None:
+    table = pa.table(
+        {"q": ["a", "b"], "image": [{"bytes": b"first", "path": None}, {"bytes": b"second", "path": None}]}
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    source = TableSource(kind="table", name="s", path="x.parquet", query=Side(text="q"), target=Side(image="image"))
+    found = rows(everything(source, tmp_path))
+    medium = found[1][2].parts[0].medium
+    assert isinstance(medium, ParquetCell) and medium.data == b"second"
+    wrong = TableSource(kind="table", name="s", path="x.parquet", query=Side(text="qq"), target=Side(image="image"))
+    with pytest.raises(DataError, match=r"no column 'qq'; did you mean 'q'\?"):
+        everything(wrong, tmp_path)
+
+
+def test_a_table_is_read_no_further_than_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_model.curation.readers.json_stream.CHUNK", 64)
+    records = '{"query": {"text": "q"}, "candidate": {"text": "t"}}'
+    (tmp_path / "x.json").write_text("[" + ",".join([records] * 5) + ", broken")
+    source = UniteSource(kind="unite", name="s", path="x.json")
+    stream: Iterator[Found] = read(source, STAGES, tmp_path, tmp_path, tmp_path)
+    assert [next(stream).at for _ in range(4)] == [0, 1, 2, 3]  # the end of the file was not looked at
+    with pytest.raises(DataError, match="not JSON"):
+        list(stream)
+
+
+# A folder, and datasets of the hub
+
+
+def test_a_folder_is_read_in_each_of_its_forms(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("b.png", "a.jpg", "c.mp4"):
+        (folder / name).write_bytes(b"x")
+    source = FolderSource(kind="folder", name="p", path="photos", direction="media>text")
+    with pytest.raises(DataError, match="no captions; write"):
+        everything(source, tmp_path)
+    (folder / "a.txt").write_text(" a cat \n")
+    (folder / "c.txt").write_text("a film\n")
+    found = everything(source, tmp_path)
+    assert [(query.parts[0].medium.path.name, target.text) for _, query, target in rows(found)] == [
+        ("a.jpg", "a cat"),
+        ("c.mp4", "a film"),
+    ]
+    assert [reason for _, reason in bad(found)] == ["medium without a caption"]
+    forms = {
+        "captions.txt": "b.png\ta dog\nz.png\tnothing\nc.mp4 a film\n",
+        "captions.csv": "file,caption\nb.png,a dog\nz.png,nothing\nc.mp4,\n",
+        "captions.jsonl": '{"file": "b.png", "caption": "a dog"}\n{"file": "z.png", "caption": "nothing"}\n{"file": 1\n',
+    }
+    for name, text in forms.items():  # of several, the last one written is looked for first
+        (folder / name).write_text(text)
+        found = everything(FolderSource(kind="folder", name="p", path="photos"), tmp_path)
+        assert [(query.text, target.parts) for _, query, target in rows(found)] == [
+            ("a dog", (Image(File(folder / "b.png")),))
+        ]
+        reasons = [reason for _, reason in bad(found)]
+        assert "caption without a medium" in reasons and "medium without a caption" in reasons and len(reasons) >= 3
+        (folder / name).unlink()
+
+
+def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    from PIL import Image as Pillow
+
+    (tmp_path / "data").mkdir()
+    Pillow.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "x.png")
+    picture = {"bytes": (tmp_path / "x.png").read_bytes(), "path": "x.png"}
+    table = pa.table({"q": ["a", "b", ""], "image": [picture, picture, picture], "unused": [1, 2, 3]})
+    pq.write_table(table, tmp_path / "data" / "train.parquet")
+    source = HubSource(kind="hub", name="h", dataset="data", query=Side(text="q"), target=Side(image="image"))
+    found = everything(source, tmp_path)
+    parts = [target.parts[0] for _, _, target in rows(found)]
+    assert parts[0] == parts[1] and media.pixels(parts[0])[0, 0].tolist() == [9, 8, 7]
+    assert parts[0].medium.path.is_relative_to(tmp_path / "kept") and len(list((tmp_path / "kept").rglob("*.png"))) == 1
+    assert bad(found) == [(2, "empty text")]
+    wrong = source.model_copy(update={"query": Side(text="Q")})
+    with pytest.raises(DataError, match="no column 'Q'"):
+        everything(wrong, tmp_path)
