@@ -17,9 +17,9 @@ from reference_model.cost.statistics import Statistics
 class Setting:
     """How a stage is trained; the defaults are the published recipe of the 2B model on 8 GPUs.
 
-    `per_device` rows a device and batch, `accumulate` batches a step. With `chunk` (the gradient cache) activations are
-    those of so many items, and the language model goes once more over everything, without gradients. `cached` features of
-    a medium are computed once, others each time it is shown. `effective` forms W + BA (see `Adapters`).
+    `per_device` rows a device and batch, `accumulate` batches a step; with `steps`, `epochs` is not asked. With `chunk`
+    (the gradient cache) activations are those of so many items, and the language model goes over everything once more.
+    `cached` features of a medium are computed once, others each time it is shown. `effective`: see `Adapters`.
     """
 
     epochs: float | None = 1.0
@@ -31,7 +31,7 @@ class Setting:
     rank: int = 8
     dropout: bool = True
     effective: bool = False
-    precision: Precision = "autocast"
+    precision: Precision = "bfloat16"
     weight_bytes: int = 2
     checkpointing: bool = True
     cached: bool = True
@@ -67,6 +67,8 @@ class Estimate:
     utilisation: float
     seconds: float | None
     gpu_hours: float | None
+    unreadable: int = 0
+    too_long: float = 0.0
 
     @property
     def flops(self) -> float:
@@ -85,12 +87,12 @@ def estimate(
     Time is FLOPs over `utilisation` of the devices' peak rate: decoding, communication, evaluation and the saving of
     states are not in it, and neither is padding.
     """
-    steps = setting.steps
+    epochs, steps = setting.epochs, setting.steps
+    if epochs is None or steps is not None:
+        epochs = (steps or 0) * setting.batch / statistics.pairs if statistics.pairs else 0.0
     if steps is None:
-        steps = math.ceil(statistics.pairs * (setting.epochs or 0.0) / setting.batch)
-        epochs = setting.epochs or 0.0
-    else:
-        epochs = steps * setting.batch / statistics.pairs if statistics.pairs else 0.0
+        whole = math.ceil(statistics.pairs / (setting.per_device * setting.devices))  # the rest of an epoch is a batch
+        steps = math.ceil(epochs * whole / setting.accumulate)
     adapters = Adapters(setting.rank, setting.effective)
     forward = language_forward(shape.language, statistics.lengths, adapters)
     passes = 1 + (setting.chunk is not None) + setting.checkpointing
@@ -116,6 +118,8 @@ def estimate(
         utilisation=utilisation,
         seconds=seconds,
         gpu_hours=seconds * setting.devices / 3600 if seconds is not None else None,
+        unreadable=statistics.unreadable,
+        too_long=statistics.too_long,
     )
 
 
@@ -123,7 +127,9 @@ def device_memory(statistics: Statistics, shape: ModelShape, setting: Setting) -
     """Bytes on one device, for a large batch (`memory.largest`)."""
     rows = setting.per_device
     items = round(rows * statistics.items / statistics.pairs) if statistics.pairs else 0
-    tokens = memory.largest(statistics.lengths, min(items, setting.chunk or items))
+    tokens = memory.largest(statistics.lengths, items)
+    if setting.chunk is not None:  # items are chunked by length, so that the longest stand together
+        tokens = min(tokens, float(setting.chunk * max(statistics.lengths, default=0)))
     weights, adapters, gradients, optimizer = memory.standing(
         shape, setting.rank, setting.weight_bytes, setting.sharding, setting.devices
     )
@@ -153,6 +159,10 @@ def lines(found: Estimate) -> list[str]:
         f"optimizer {_gib(held.adapters + held.gradients + held.optimizer)}, activations {_gib(held.activations)}, "
         f"loss {_gib(held.similarities)}, reserve {_gib(held.reserve)} (assumed)",
     ]
+    if found.too_long:
+        said.append(f"too long       {found.too_long:,.0f} items have more visual and template tokens than max_length")
+    if found.unreadable:
+        said.append(f"unreadable     {found.unreadable:,} rows have a medium that cannot be opened")
     if found.device is None or found.seconds is None or found.gpu_hours is None:
         return [*said, "time           unknown: no device was named"]
     said.append(

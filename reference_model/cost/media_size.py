@@ -34,7 +34,8 @@ def medium_size(part: Image | Video) -> Size:
     if isinstance(medium, ClipProgram):
         times = medium.times()
         height, width, _ = medium.frame(0).shape
-        return Size(height, width, len(times), float(times[-1] - times[0]) if len(times) else 0.0)
+        spacing = float(times[-1] - times[0]) / max(len(times) - 1, 1)
+        return Size(height, width, len(times), spacing * len(times))
     return _picture_size(medium) if isinstance(part, Image) else _clip_size(medium, part)
 
 

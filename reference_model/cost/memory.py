@@ -1,8 +1,9 @@
 """Memory of one device in training, in bytes: what stays, what is kept for the backward pass, what the loss needs.
 
-The activations of a layer are what autograd keeps of it: per token so many bytes for each unit of the states' width, of the
-MLP's inner width and of the width of keys and values. The figures are those of transformers' layers with peft's LoRA and
-fused attention, which keeps no matrix of weights; a test holds them to the tensors that autograd really saves.
+The activations of a layer are what autograd keeps of it: per token so many bytes for each unit of the states' width, of
+the MLP's inner width and of the width of keys and values. The figures are those of transformers' layers with peft's LoRA
+and fused attention, which keeps no matrix of weights; a test holds them to the tensors that autograd really saves.
+`precision` is that of the products: bf16 weights, fp32 weights under autocast, or fp32 throughout.
 """
 
 from __future__ import annotations

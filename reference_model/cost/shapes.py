@@ -1,21 +1,20 @@
 """The sizes of a Qwen-VL model, read from its config.json: parameters are counted from them, and FLOPs and memory follow.
 
-Three families are known by their `model_type`: `qwen2_vl`, `qwen2_5_vl`, `qwen3_vl`. A config.json may have the text sizes
+The families are those of reference_model/families.py. A config.json may have the text sizes
 at the top (as released) or under `text_config` (as transformers 5 writes it). A size that the file leaves out has the
 default of that family's config class in transformers.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reference_model.families import family_of
+from reference_model.settings import read_json
 from unite_bench.errors import ModelError
-
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 # What transformers' config classes take for a size that the file does not name (transformers 5.23). Hubs hold files that
 # name only what differs from it.
@@ -194,7 +193,7 @@ class VisionShape:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A whole model: `family` is its `model_type`."""
+    """A whole model: `family` is its name in reference_model/families.py."""
 
     family: str
     language: LanguageShape
@@ -212,10 +211,7 @@ class ModelShape:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str = "config.json") -> ModelShape:
         """From the object in a config.json. Raises `ModelError` that names what is missing."""
-        family = str(config.get("model_type", ""))
-        if family not in FAMILIES:
-            known = ", ".join(FAMILIES)
-            raise ModelError(f"{name}: model_type is {family!r}; costs are known for {known}")
+        family = family_of(config, name)
         text = config.get("text_config") or config
         missing = [key for key in TEXT_SIZES if key not in text]
         if missing:
@@ -230,16 +226,10 @@ class ModelShape:
         if str(base) in NAMED:
             return cls.from_config(NAMED[str(base)], str(base))
         path = Path(base) / "config.json"
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
+        if not path.is_file():
             known = ", ".join(NAMED)
-            raise ModelError(
-                f"{base}: no config.json there ({error.strerror}); give a checkpoint folder, or one of {known}"
-            ) from error
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{path}: not valid JSON ({error}); restore it from the checkpoint") from error
-        return cls.from_config(config, str(path))
+            raise ModelError(f"{base}: no config.json there; give a checkpoint folder, or one of {known}")
+        return cls.from_config(read_json(path), str(path))
 
 
 def _language(family: str, text: Mapping[str, Any], tied: bool) -> LanguageShape:

@@ -10,15 +10,15 @@ import hashlib
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reference_model.cost.media_size import Size, medium_size
 from reference_model.preprocess import Grid, Preprocessing, fitted_size
-from reference_model.prompt import IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD, joined, render
+from reference_model.prompt import PLACEHOLDER, SPECIAL_TOKENS, joined, render, timed
 from unite_bench.errors import MediaError, ModelError
 from unite_bench.items import Image, Item, Text, Video
 
@@ -35,13 +35,13 @@ Counting = Callable[[str], float]
 
 @dataclass(frozen=True)
 class Reading:
-    """How items are read: `tokens` counts those of a prompt; budgets of an image and of a pair of frames; frames of a clip
-    (`fps` a second, from `least` to `most`); `max_length` of a prompt. `every` n-th row is measured, and stands for the
-    others."""
+    """How items are read: `tokens` counts those of a prompt; `preprocessing` has the visual budgets; `in_words` where the
+    times of frames stand in the prompt; frames of a clip (`fps` a second, from `least` to `most`); `max_length` of a prompt.
+    Every `every`-th row is measured, and stands for the others."""
 
     tokens: Counting
-    image: Preprocessing = Preprocessing()
-    frames: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = Preprocessing()
+    in_words: bool = False
     fps: float = 1.0
     least: int = 4
     most: int = 12
@@ -55,8 +55,9 @@ class Statistics:
 
     `pairs` counts rows by their weights; `lengths` maps tokens of an item, its visual ones included, to the number of such
     items (queries, targets, explicit negatives). `distinct` maps patch grids to the number of different media of that
-    grid, `used` to the number of times that they are shown. `measured` rows were looked at, of `rows`; `unreadable` media
-    could not be opened, or are too long and thin: their visual tokens are missing.
+    grid, `used` to the number of times that they are shown. `measured` rows were looked at, of `rows`; `unreadable` ones
+    have a medium that cannot be opened or is too long and thin, and the measured ones stand for them too. `too_long`
+    items have more visual and template tokens than `max_length`: training refuses them.
     """
 
     rows: int
@@ -68,6 +69,7 @@ class Statistics:
     used: Mapping[Grid, float]
     measured: int
     unreadable: int = 0
+    too_long: float = 0.0
 
     @property
     def items(self) -> float:
@@ -89,20 +91,34 @@ def by_tokenizer(tokenizer: Tokenizer) -> Counting:
     return lambda prompt: len(tokenizer.encode(prompt, add_special_tokens=False).ids)
 
 
-def item_tokens(item: Item, grids: Iterable[Grid], reading: Reading) -> tuple[float, int]:
-    """(text, visual) tokens of an item whose media have these grids; text is cut where both are too long together."""
-    prompt = joined(render(item))
-    pads = prompt.count(IMAGE_PAD) + prompt.count(VIDEO_PAD)
-    visual = sum(grid.tokens(reading.image.merge) for grid in grids)
-    return min(reading.tokens(prompt) - pads, max(0, reading.max_length - visual)), visual
+def item_tokens(item: Item, grids: Sequence[Grid], reading: Reading) -> tuple[float, int, bool]:
+    """(text, visual) tokens of an item whose media have these grids, and whether it is too long.
+
+    A prompt that is longer than `max_length` loses tokens of its texts, never of its media and template.
+    """
+    segments = render(item)
+    if reading.in_words:
+        segments = timed(segments, [grid.seconds for grid in grids])
+    visual = sum(grid.tokens(reading.preprocessing.merge) for grid in grids)
+    words, rest = reading.tokens(joined(segments)), reading.max_length - visual
+    pads = sum(segment.origin in PLACEHOLDER for segment in segments)
+    if words - pads <= rest:
+        return words - pads, visual, False
+    template = tuple(segment for segment in segments if segment.origin not in ("text", "instruction"))
+    return max(rest, 0), visual, reading.tokens(joined(template)) - pads > rest
 
 
 def grid_of(part: Image | Video, size: Size, reading: Reading) -> Grid:
     """The patch grid of a medium of this size under the budgets. Raises ModelError if it is too long and thin."""
-    settings = reading.frames if isinstance(part, Video) else reading.image
-    height, width = fitted_size(size.height, size.width, settings)
-    shown = frames_shown(part, size, reading) if isinstance(part, Video) else 1
-    return Grid(-(-shown // settings.temporal_patch), height // settings.patch, width // settings.patch)
+    settings, clip = reading.preprocessing, isinstance(part, Video)
+    height, width = fitted_size(size.height, size.width, settings, clip)
+    rows, columns = height // settings.patch, width // settings.patch
+    if not isinstance(part, Video):
+        return Grid(1, rows, columns)
+    groups = -(-frames_shown(part, size, reading) // settings.temporal_patch)
+    if not reading.in_words:
+        return Grid(groups, rows, columns)
+    return Grid(groups, rows, columns, tuple(round(size.seconds * n / groups, 1) for n in range(groups)))
 
 
 def frames_shown(part: Video, size: Size, reading: Reading) -> int:
@@ -113,43 +129,44 @@ def frames_shown(part: Video, size: Size, reading: Reading) -> int:
     if part.indices is not None:
         return len(part.indices)
     wanted = min(max(size.seconds * reading.fps, reading.least), reading.most)
-    return min(2 * max(1, round(wanted / 2)), size.frames)
+    return min(max(2 * round(wanted / 2), 1), size.frames)
 
 
 def measure(rows: Iterable[Row], reading: Reading) -> Statistics:
     """One pass over rows, as `Manifest.rows(stage)` gives them; 8 bytes are kept for each medium that is shown.
 
-    Media of the same name are one. Their sizes are read from headers, of every `reading.every`-th row.
+    Media of the same name are one. Their sizes are read from headers, of every `reading.every`-th row; each of those is
+    kept, so for millions of rows let `every` be more than 1.
     """
     total, measured, unreadable, pairs, measured_pairs = 0, 0, 0, 0.0, 0.0
     lengths: defaultdict[int, float] = defaultdict(float)
-    text, visual = 0.0, 0.0
+    text, visual, too_long = 0.0, 0.0, 0.0
     names = {"image": array("Q"), "video": array("Q")}
     found: dict[tuple[str, str], Grid] = {}
     used: defaultdict[Grid, float] = defaultdict(float)
     for number, row in enumerate(rows):
-        total, pairs = total + 1, pairs + row.weight
         items = (row.query, row.target, *row.negatives)
+        total, pairs = total + 1, pairs + row.weight
         for part in _media(items):
             names[part.kind].append(_number(_name(part)))
         if number % reading.every:
             continue
+        try:
+            grids = [[_grid(part, found, reading) for part in _media((item,))] for item in items]
+        except (MediaError, ModelError):
+            unreadable += 1
+            continue
         measured, measured_pairs = measured + 1, measured_pairs + row.weight
-        for item in items:
-            grids = []
-            for part in _media((item,)):
-                name = (part.kind, _name(part))
-                try:
-                    grid = found[name] if name in found else grid_of(part, medium_size(part), reading)
-                except (MediaError, ModelError):
-                    unreadable += 1
-                    continue
-                found[name] = grid
-                grids.append(grid)
-                used[grid] += row.weight
-            words, seen = item_tokens(item, grids, reading)
+        for item, own in zip(items, grids, strict=True):
+            words, seen, refused = item_tokens(item, own, reading)
             lengths[round(words) + seen] += row.weight
-            text, visual = text + words * row.weight, visual + seen * row.weight
+            text, visual, too_long = (
+                text + words * row.weight,
+                visual + seen * row.weight,
+                too_long + refused * row.weight,
+            )
+            for grid in own:
+                used[replace(grid, seconds=())] += row.weight
     scale = pairs / measured_pairs if measured_pairs else 0.0
     return Statistics(
         rows=total,
@@ -161,14 +178,22 @@ def measure(rows: Iterable[Row], reading: Reading) -> Statistics:
         used={grid: count * scale for grid, count in used.items()},
         measured=measured,
         unreadable=unreadable,
+        too_long=too_long * scale,
     )
+
+
+def _grid(part: Image | Video, found: dict[tuple[str, str], Grid], reading: Reading) -> Grid:
+    name = (part.kind, _name(part))
+    if name not in found:
+        found[name] = grid_of(part, medium_size(part), reading)
+    return found[name]
 
 
 def _distinct(found: Mapping[tuple[str, str], Grid], names: Mapping[str, array[int]]) -> dict[Grid, float]:
     """Media by grid: those measured, scaled to the number of different names of their kind."""
     scaled: defaultdict[Grid, float] = defaultdict(float)
     for kind, hashed in names.items():
-        grids = Counter(grid for (own, _), grid in found.items() if own == kind)
+        grids = Counter(replace(grid, seconds=()) for (own, _), grid in found.items() if own == kind)
         different = len(np.unique(np.frombuffer(hashed, dtype=np.uint64)))
         for grid, count in grids.items():
             scaled[grid] += count * different / grids.total()

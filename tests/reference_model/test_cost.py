@@ -157,7 +157,7 @@ def test_a_config_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config.json there.*Qwen/Qwen2-VL-2B-Instruct"):
         cost.ModelShape.of(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ModelError, match="model_type is 'bert'; costs are known for qwen2_vl"):
+    with pytest.raises(ModelError, match="model_type is 'bert', which is no backbone"):
         cost.ModelShape.of(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_vl", "hidden_size": 8}))
     with pytest.raises(ModelError, match="intermediate_size, num_hidden_layers"):
@@ -235,7 +235,7 @@ def test_tokens_are_those_of_the_prompts_that_are_trained_on(tiny: Path) -> None
     from unite_bench import media
 
     tokenizer = load_tokenizer(tiny)
-    found = cost.measure(rows(), cost.Reading(cost.by_tokenizer(tokenizer), BUDGET, BUDGET, max_length=160))
+    found = cost.measure(rows(), cost.Reading(cost.by_tokenizer(tokenizer), BUDGET, max_length=160))
     lengths: dict[int, float] = {}
     visual = 0.0
     for row in rows():
@@ -256,8 +256,8 @@ def test_tokens_are_those_of_the_prompts_that_are_trained_on(tiny: Path) -> None
 
 
 def test_rows_that_are_not_measured_are_stood_for_by_those_that_are(tmp_path: Path) -> None:
-    every = cost.measure(rows() * 3, cost.Reading(cost.by_characters, BUDGET, BUDGET))
-    third = cost.measure(rows() * 3, cost.Reading(cost.by_characters, BUDGET, BUDGET, every=5))
+    every = cost.measure(rows() * 3, cost.Reading(cost.by_characters, BUDGET))
+    third = cost.measure(rows() * 3, cost.Reading(cost.by_characters, BUDGET, every=5))
     assert (third.measured, third.rows, third.pairs) == (4, 18, 21)
     assert third.items == pytest.approx(every.items, rel=0.15)
     assert sum(third.distinct.values()) == sum(every.distinct.values()) == 5
