@@ -11,15 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from reference_model.adapters import adapter_files, check_adapter
-from reference_model.backbone import Backbone, Prepared
+from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS, Checkpoint
-from reference_model.preprocess import Grid, fitted_size
-from reference_model.prompt import render
+from reference_model.preprocess import fitted_size
 from reference_model.settings import Positions, Settings, Sizes
-from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.errors import ModelError
 from unite_bench.items import FramePolicy, Image, Item, PairedFrames, Role, Text, Video
@@ -27,11 +23,11 @@ from unite_bench.items import FramePolicy, Image, Item, PairedFrames, Role, Text
 if TYPE_CHECKING:
     import torch
 
+    from reference_model.encoding.engine import Engine
+
 __all__ = ["CHECKPOINTS", "ReferenceEmbedder"]
 MODALITIES = frozenset({"text", "image", "video", "image+text", "text+video", "image+video", "image+text+video"})
 TEMPLATE_TOKENS = 32.0
-TOKENS_PER_FORWARD = 8192
-PATCHES_PER_FORWARD = 16384
 
 
 class ReferenceEmbedder(Embedder):
@@ -39,7 +35,8 @@ class ReferenceEmbedder(Embedder):
 
     `checkpoint` is the name of a committed checkpoint (`nano`), a folder as transformers saves it, or a name on the
     Hugging Face hub, at `revision`. `adapter` is a folder with a LoRA adapter of it. The others take the place of the
-    checkpoint's own settings (see `Settings`); None leaves them as they are.
+    checkpoint's own settings (see `Settings`); None leaves them as they are. `workers` processes decode media (None: none
+    on the CPU, else by the number of cores); they change no vector.
     """
 
     def __init__(
@@ -58,6 +55,7 @@ class ReferenceEmbedder(Embedder):
         fps: float | None = None,
         min_frames: int | None = None,
         most_frames: int | None = None,
+        workers: int | None = None,
     ):
         self.name, self.revision = checkpoint, revision
         self.adapter = None if adapter is None else Path(adapter)
@@ -74,7 +72,13 @@ class ReferenceEmbedder(Embedder):
             "min_frames": min_frames,
             "most_frames": most_frames,
         }
-        self._backbone: Backbone | None = None
+        self.workers = workers
+        self._engine: Engine | None = None
+
+    @property
+    def arguments(self) -> tuple[tuple[str, str], ...]:
+        """Without the one that changes no vector."""
+        return tuple((name, value) for name, value in super().arguments if name != "workers")
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -111,7 +115,13 @@ class ReferenceEmbedder(Embedder):
         return [*self.checkpoint.files(), *([] if self.adapter is None else adapter_files(self.adapter))]
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
-        self._backbone = Backbone.load(self.checkpoint, device, dtype, self.adapter)
+        """Load the weights. `device` is cpu, cuda, cuda:1 or mps; several, as in "cuda:0,cuda:1", share the work."""
+        from reference_model.encoding.engine import Engine, workers_of
+
+        devices = device.split(",")
+        workers = workers_of(devices) if self.workers is None else self.workers
+        backbones = [Backbone.load(self.checkpoint, one, dtype, self.adapter) for one in devices]
+        self._engine = Engine(backbones, workers)
 
     @cached_property
     def _tokens_per_medium(self) -> float:
@@ -134,24 +144,18 @@ class ReferenceEmbedder(Embedder):
 
     def embed(self, items: Sequence[Item], role: Role) -> torch.Tensor:
         """(n, dim) fp32 on the CPU, L2-normalised. A vector depends on its item alone, not on its neighbours."""
-        import torch
-
-        if self._backbone is None:
-            self.setup()
-        backbone = self._backbone
-        assert backbone is not None
-        with torch.inference_mode():
-            features, grids = _visual(items, backbone)
-            prompts = [backbone.prepare(render(item), grids[row]) for row, item in enumerate(items)]
-            vectors: torch.Tensor | None = None
-            for rows in _groups(prompts):
-                done = backbone.vectors([prompts[row] for row in rows], [features[row] for row in rows]).cpu()
-                if vectors is None:
-                    vectors = torch.empty(len(items), done.shape[1])
-                vectors[rows] = done
-        if vectors is None:
+        if not items:
             raise ModelError("embed was called with no items")
-        return vectors
+        return self._started().embed(items)
+
+    def upcoming(self, items: Sequence[Item], role: Role) -> None:
+        self._started().upcoming(items)
+
+    def _started(self) -> Engine:
+        if self._engine is None:
+            self.setup()
+        assert self._engine is not None
+        return self._engine
 
 
 def frames_of(settings: Settings) -> FramePolicy | None:
@@ -159,56 +163,3 @@ def frames_of(settings: Settings) -> FramePolicy | None:
     if settings.fps is None:
         return None
     return PairedFrames(frames=None, fps=settings.fps, max_frames=settings.most_frames, min_frames=settings.min_frames)
-
-
-def _visual(items: Sequence[Item], backbone: Backbone) -> tuple[list[torch.Tensor | None], list[list[Grid]]]:
-    """Visual features (all media of an item in order, or None) and grids of each item; equal parts are run once."""
-    import torch
-
-    from reference_model.preprocess import patches
-
-    parts = {part.digest: part for item in items for part in item.parts if isinstance(part, Image | Video)}
-    features: dict[str, torch.Tensor] = {}
-    grids: dict[str, Grid] = {}
-    waiting: list[tuple[str, torch.Tensor]] = []
-    held_patches = 0
-
-    def flush() -> None:
-        if not waiting:
-            return
-        shapes = [grids[digest] for digest, _ in waiting]
-        merge = backbone.preprocessing.merge
-        done = backbone.visual(torch.cat([cut for _, cut in waiting]), shapes)
-        for (digest, _), piece in zip(waiting, done.split([grid.tokens(merge) for grid in shapes]), strict=True):
-            features[digest] = piece
-        waiting.clear()
-
-    for digest, part in parts.items():
-        if isinstance(part, Video):
-            clip = media.frames(part)
-            frames, times = clip.pixels, clip.times
-        else:
-            frames, times = media.pixels(part)[np.newaxis], None
-        cut, grids[digest] = patches(frames, backbone.preprocessing, str(backbone.device), times)
-        waiting.append((digest, cut))
-        held_patches += len(cut)
-        if held_patches >= PATCHES_PER_FORWARD:
-            flush()
-            held_patches = 0
-    flush()
-    per_item: list[torch.Tensor | None] = []
-    for item in items:
-        held = [features[part.digest] for part in item.parts if not isinstance(part, Text)]
-        per_item.append(torch.cat(held) if held else None)
-    return per_item, [[grids[part.digest] for part in item.parts if not isinstance(part, Text)] for item in items]
-
-
-def _groups(prompts: Sequence[Prepared]) -> list[list[int]]:
-    """Rows by length, cut so that a group holds at most `TOKENS_PER_FORWARD` tokens, padding included."""
-    groups: list[list[int]] = []
-    for row in sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index)):
-        if groups and len(prompts[row]) * (len(groups[-1]) + 1) <= TOKENS_PER_FORWARD:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups

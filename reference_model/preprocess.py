@@ -181,14 +181,16 @@ def _fit(height: int, width: int, factor: int, budget: tuple[float, float], leas
 
 
 def resize(
-    frames: npt.NDArray[np.uint8], settings: Preprocessing, device: str = "cpu", clip: bool = False
+    frames: npt.NDArray[np.uint8] | torch.Tensor, settings: Preprocessing, device: str = "cpu", clip: bool = False
 ) -> torch.Tensor:
     """(n, H, W, 3) uint8 -> (n, 3, h, w) uint8 on the device, fitted to the budget of an image, or with `clip` of a
     frame; bicubic with antialiasing, once, whatever the number of fits."""
     import torch
     from torch.nn import functional
 
-    pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).to(device).permute(0, 3, 1, 2)
+    if not isinstance(frames, torch.Tensor):
+        frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+    pixels = frames.to(device).permute(0, 3, 1, 2)
     size = fitted_size(frames.shape[1], frames.shape[2], settings, clip)
     if size == tuple(pixels.shape[2:]):
         return pixels
@@ -233,7 +235,7 @@ def group_times(times: npt.NDArray[np.float64], group: int) -> tuple[tuple[float
 
 
 def patches(
-    frames: npt.NDArray[np.uint8],
+    frames: npt.NDArray[np.uint8] | torch.Tensor,
     settings: Preprocessing,
     device: str = "cpu",
     times: npt.NDArray[np.float64] | None = None,

@@ -133,6 +133,10 @@ class Embedder(ABC):
         """The files that decide the vectors (weights, configuration, vocabulary); their digest is in the fingerprint."""
         return ()
 
+    def upcoming(self, items: Sequence[Item], role: Role) -> None:
+        """The items that `embed` will be asked for next, in order, though not in which batches. A hint, to be ignored or
+        used: files can be decoded while the model runs. Nothing needs to be done here, and nothing is called twice."""
+
     @abstractmethod
     def embed(self, items: Sequence[Item], role: Role) -> Vectors | torch.Tensor | Sequence[Vectors | torch.Tensor]:
         """Vectors of shape (len(items), card.dim), any float dtype, finite, not zero; row i belongs to items[i].

@@ -146,7 +146,9 @@ class Encoder:
         prices = self._prepared([shown[key] for key in keys])
         failed: dict[str, str] = {}
         done = 0
-        for batch in plan(keys, [shown[key].modality for key in keys], prices):
+        batches = plan(keys, [shown[key].modality for key in keys], prices)
+        announce(self.embedder, [shown[keys[i]] for batch in batches for i in batch], self._given(role))
+        for batch in batches:
             self._encode_batch([keys[i] for i in batch], shown, names, role, failed)
             done += len(batch)
             if progress:
@@ -155,6 +157,10 @@ class Encoder:
                 key, reason = next(iter(failed.items()))
                 raise ItemFailed(names[key], reason)
         return failed
+
+    def _given(self, role: Role) -> Role:
+        """The role as the model may see it: not at all, where it is not part of the vector's key."""
+        return role if self.embedder.card.role_matters else "query"
 
     def _prepared(self, items: Sequence[Item]) -> list[float]:
         """Load the model if that was not done yet; the cost of each item."""
@@ -167,9 +173,8 @@ class Encoder:
         self, keys: list[str], shown: Mapping[str, Item], names: Mapping[str, str], role: Role, failed: dict[str, str]
     ) -> None:
         """Publish one batch. If the model raises, halve until the item at fault stands alone; the others are kept."""
-        given_role: Role = role if self.embedder.card.role_matters else "query"
         try:
-            output = ask(self.embedder, [shown[key] for key in keys], given_role)
+            output = ask(self.embedder, [shown[key] for key in keys], self._given(role))
         except ModelUnavailable:
             raise  # no item's fault: halving would only ask again
         except ModelError as error:
@@ -218,6 +223,16 @@ def costs(embedder: Embedder, items: Sequence[Item]) -> list[float]:
         raise
     except Exception as error:  # the plugin boundary
         raise ModelError(f"{embedder.card.name}: cost() raised {type(error).__name__}: {error}") from error
+
+
+def announce(embedder: Embedder, items: Sequence[Item], role: Role) -> None:
+    """Tell the embedder what comes, under the same rule as `set_up`."""
+    try:
+        embedder.upcoming(items, role)
+    except UniteBenchError:
+        raise
+    except Exception as error:  # the plugin boundary
+        raise ModelError(f"{embedder.card.name}: upcoming() raised {type(error).__name__}: {error}") from error
 
 
 def ask(embedder: Embedder, items: Sequence[Item], role: Role) -> Any:

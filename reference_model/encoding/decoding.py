@@ -1,0 +1,132 @@
+"""Decoding ahead: frames of the parts that come next, made in worker processes while the model runs.
+
+Workers are spawned, so they know nothing but what they are sent: a part, which is a path, encoded bytes or a program that
+renders. What comes back are uint8 pixels; all arithmetic on them is the device's.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from unite_bench import media
+from unite_bench.errors import MediaError, ModelError
+from unite_bench.items import Image, Video
+from unite_bench.readers import Name
+
+Medium = Image | Video
+AHEAD = 4  # parts a worker that are decoded, or being decoded, before they are asked for
+MOST_BYTES = 2**30  # of decoded frames that wait
+
+
+@dataclass(frozen=True)
+class Frames:
+    """`pixels` (frames, height, width, 3) uint8 and, of a clip, `times` (frames,) in seconds; a picture is one frame."""
+
+    pixels: npt.NDArray[np.uint8]
+    times: npt.NDArray[np.float64] | None
+
+
+def decode(part: Medium) -> Frames:
+    """The frames of a part. Raises MediaError."""
+    if isinstance(part, Video):
+        clip = media.frames(part)
+        return Frames(clip.pixels, clip.times)
+    return Frames(media.pixels(part)[np.newaxis], None)
+
+
+def _begin(reader: Name) -> None:
+    media.read_with(reader)
+
+
+class Decoder:
+    """Frames by part, from `workers` processes, or from this one if there are none. Used by one thread."""
+
+    def __init__(self, workers: int = 0):
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._reader = ""
+        self._coming: Iterator[Medium] = iter(())
+        self._waiting: dict[str, Future[Frames]] = {}
+
+    def ahead(self, parts: Iterable[Medium]) -> None:
+        """The parts that will be asked for, in order. It is drawn from as room allows; what was begun before is dropped."""
+        for future in self._waiting.values():
+            future.cancel()
+        self._waiting = {}
+        self._coming = iter(parts)
+        self._fill()
+
+    def frames(self, part: Medium) -> Frames:
+        """Raises MediaError if the part cannot be decoded, and if its decoding ends the worker process.
+        """
+        if not self.workers:
+            return decode(part)
+        future = self._waiting.pop(part.digest, None) or self._submitted(part)
+        self._fill()
+        try:
+            return future.result()
+        except BrokenProcessPool:  # by this part or by one beside it: alone, it shows
+            return self._alone(part)
+
+    def close(self) -> None:
+        """End the processes; the next part starts new ones."""
+        pool, self._pool, self._waiting = self._pool, None, {}
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _alone(self, part: Medium) -> Frames:
+        self.close()
+        try:
+            return self._started().submit(decode, part).result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise MediaError(
+                f"{part.medium.name}: decoding it ended the worker process; re-export the file or drop the row"
+            ) from error
+
+    def _fill(self) -> None:
+        while self.workers and len(self._waiting) < AHEAD * self.workers and self._bytes() < MOST_BYTES:
+            part = next(self._coming, None)
+            if part is None:
+                return
+            if part.digest not in self._waiting:
+                self._waiting[part.digest] = self._submitted(part)
+
+    def _submitted(self, part: Medium) -> Future[Frames]:
+        """A future in any case: that a worker has died is for the part that is asked for to find out."""
+        try:
+            return self._started().submit(decode, part)
+        except BrokenProcessPool as error:
+            failed: Future[Frames] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _bytes(self) -> int:
+        done = [f for f in self._waiting.values() if f.done() and not f.cancelled() and f.exception() is None]
+        return sum(future.result().pixels.nbytes for future in done)
+
+    def _started(self) -> ProcessPoolExecutor:
+        """The processes, with this process's frame reader. Raises ModelError if they cannot be started."""
+        reader = cast("Name", media.decoder())
+        if self._pool is not None and self._reader != reader:
+            self.close()
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(self.workers, spawn, initializer=_begin, initargs=(reader,))
+            try:
+                pool.submit(media.decoder).result()
+            except BrokenProcessPool as error:
+                raise ModelError(
+                    "the processes that decode cannot be started; put the call of your script under "
+                    'if __name__ == "__main__":, or decode in the process itself with workers=0'
+                ) from error
+            self._pool, self._reader = pool, reader
+        return self._pool
