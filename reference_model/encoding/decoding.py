@@ -65,8 +65,7 @@ class Decoder:
         self._fill()
 
     def frames(self, part: Medium) -> Frames:
-        """Raises MediaError if the part cannot be decoded, and if its decoding ends the worker process.
-        """
+        """Raises MediaError if the part cannot be decoded, and if its decoding ends the worker process."""
         if not self.workers:
             return decode(part)
         future = self._waiting.pop(part.digest, None) or self._submitted(part)
