@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,29 +10,35 @@ from torch import nn
 
 from reference_model.backbone import Prepared, last_states
 from reference_model.train.batches import length_groups
-from reference_model.train.feature_store import Ready
-from reference_model.train.media import Medium
+from reference_model.train.feature_store import FeatureStore, Ready
+from reference_model.train.media import Medium, Pending
 
 if TYPE_CHECKING:
     from reference_model.backbone import Backbone
-
-Keep = Callable[[str, Ready], None]
 
 
 class Encoder(nn.Module):
     """One forward call a batch (or chunk), as data parallelism wants it, whatever number of passes that takes.
 
-    `adapted` is the `PeftModel` around the backbone's model. `keep` gets the features that had to be computed. The loss's
+    `adapted` is the `PeftModel` around the backbone's model. `store` keeps the features that had to be computed. The loss's
     temperature lives here as a logarithm, so that it is saved, moved and, where it is learned, trained with the adapters.
     """
 
-    def __init__(self, adapted: Any, backbone: Backbone, tokens: int, temperature: float, learned: bool, keep: Keep):
+    def __init__(
+        self,
+        adapted: Any,
+        backbone: Backbone,
+        tokens: int,
+        temperature: float,
+        learned: bool,
+        store: FeatureStore | None,
+    ):
         super().__init__()
         self.adapted = adapted
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log(), requires_grad=learned)
         self._backbone = backbone
         self._tokens = tokens
-        self._keep = keep
+        self._store = store
 
     @property
     def temperature(self) -> torch.Tensor:
@@ -57,12 +63,20 @@ class Encoder(nn.Module):
                 if isinstance(medium, Ready):
                     continue
                 if medium.key not in done:
-                    with torch.no_grad():
-                        device = self._backbone.device
-                        features = self._backbone.visual(medium.patches.to(device), [medium.grid])
-                    done[medium.key] = Ready(features.to(torch.bfloat16), medium.grid)
-                    self._keep(medium.key, done[medium.key])
+                    done[medium.key] = self._known(medium.key) or self._computed(medium)
                 own[place] = done[medium.key]
+
+    def _known(self, key: str) -> Ready | None:
+        """What was computed since this batch was prepared."""
+        return None if self._store is None else self._store.get(key)
+
+    def _computed(self, medium: Pending) -> Ready:
+        with torch.no_grad():
+            features = self._backbone.visual(medium.patches.to(self._backbone.device), [medium.grid])
+        ready = Ready(features.to(torch.bfloat16), medium.grid)
+        if self._store is not None:
+            self._store.put(medium.key, ready)
+        return ready
 
     def _features(self, own: list[Medium]) -> torch.Tensor | None:
         pieces = [medium.features.to(self._backbone.device) for medium in own if isinstance(medium, Ready)]

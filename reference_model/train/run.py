@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from reference_model.backbone import Backbone
     from reference_model.preprocess import Preprocessing
+    from reference_model.train.feature_store import FeatureStore
     from reference_model.train.material import Material
     from reference_model.train.media import MediaSource
 
@@ -56,14 +57,14 @@ def train_stage(plan: Plan, name: StageName) -> Path:
     arguments = training_arguments(plan, name)
     backbone = open_backbone(plan, start, arguments)
     base = base_digest(backbone.model)
-    material, media, keep = open_material(plan, name, backbone, arguments)
+    material, media, store = open_material(plan, name, backbone, arguments)
     resumed = last_state(folder / "states")
     check_run(plan, name, material, base, arguments, resumed is not None)
     adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
     if plan.adapter is not None and start == plan.base:
         load_adapters(adapted, plan.adapter, base)
     loss = stage.loss
-    encoder = Encoder(adapted, backbone, stage.batches.tokens, loss.temperature, loss.learned_temperature, keep)
+    encoder = Encoder(adapted, backbone, stage.batches.tokens, loss.temperature, loss.learned_temperature, store)
     batches = Batches(material, backbone, media, arguments.process_index, arguments.world_size)
     trainer = ContrastiveTrainer(
         encoder,
@@ -172,7 +173,7 @@ def budgeted(preprocessing: Preprocessing, visual: Visual) -> Preprocessing:
 
 def open_material(
     plan: Plan, name: StageName, backbone: Backbone, arguments: TrainingArguments
-) -> tuple[Material, MediaSource, Any]:
+) -> tuple[Material, MediaSource, FeatureStore | None]:
     """What the stage learns from, where its media come from, and what keeps the features that are computed on the way."""
     from reference_model.train.feature_store import FeatureStore
     from reference_model.train.features import tower_digest
@@ -184,7 +185,7 @@ def open_material(
         from reference_model.train.drawn import open_draws
 
         with arguments.main_process_first():
-            return (*open_draws(plan, stage, backbone, arguments.world_size), _keep_nothing)
+            return (*open_draws(plan, stage, backbone, arguments.world_size), None)
     from reference_model.curation.manifest import read_manifest
     from reference_model.train.bank import Bank
 
@@ -208,11 +209,7 @@ def open_material(
         tower = tower_digest(backbone.model.model.visual)[:16]
         store = FeatureStore(plan.work / "features" / f"{tower}-{recipe.dtype}-{'bf16' if arguments.bf16 else 'plain'}")
     media = AnyMedia(backbone.preprocessing, recipe.frames, store)
-    return material, media, store.put if store is not None else _keep_nothing
-
-
-def _keep_nothing(key: str, ready: Any) -> None:
-    return
+    return material, media, store
 
 
 def check_run(

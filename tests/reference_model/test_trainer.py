@@ -1,0 +1,147 @@
+"""Training by a recipe: runs that resume, features that are computed once, stages that follow each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_folder import PICTURES, Ground, make_data
+
+from reference_model.backbone import Backbone, Settings
+from reference_model.train.adapters import base_digest
+from reference_model.train.run import train_stage
+from reference_model.train.trainer import ContrastiveTrainer
+from unite_bench.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("training") / "data")
+
+
+@pytest.fixture()
+def ground(data: Path, tiny: Path, tmp_path: Path) -> Ground:
+    return Ground(data, tiny, tmp_path)
+
+
+@dataclass(frozen=True)
+class Done:
+    """Both stages of the recipe as it stands, and how many media had gone through the tower after each."""
+
+    ground: Ground
+    merged: tuple[Path, Path]
+    through_tower: tuple[int, int]
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    ground = Ground(data, tiny, tmp_path_factory.mktemp("done"))
+    with pytest.MonkeyPatch.context() as patch:
+        seen = counted(patch)
+        plan = ground.plan()
+        first = train_stage(plan, "adaptation")
+        after = len(seen)
+        return Done(ground, (first, train_stage(plan, "instruction")), (after, len(seen)))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with every medium that goes through the tower."""
+    seen: list[int] = []
+    tower = Backbone.visual
+
+    def counting(self: Backbone, patches: torch.Tensor, grids: Any) -> torch.Tensor:
+        seen.extend(grid.patches for grid in grids)
+        return tower(self, patches, grids)
+
+    monkeypatch.setattr(Backbone, "visual", counting)
+    return seen
+
+
+def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run dies in the step after these."""
+    whole = ContrastiveTrainer.compute_loss
+
+    def dying(self: ContrastiveTrainer, *given: Any, **named: Any) -> torch.Tensor:
+        if self.state.global_step == steps:
+            raise KeyboardInterrupt
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(ContrastiveTrainer, "compute_loss", dying)
+
+
+def same(first: Path, second: Path, within: float = 0.0) -> bool:
+    held, expected = (load_file(path) for path in (first, second))
+    return all(bool((held[name].float() - weight.float()).abs().max() <= within) for name, weight in expected.items())
+
+
+def test_a_killed_run_goes_on_to_the_same_loss_curve(
+    done: Done, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six steps with dropout; killed in the sixth, whose last state is that of step 4: same losses and weights, to the bit.
+    In between, another recipe is refused."""
+    plan = ground.plan("parts")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_after(5, patch)
+        train_stage(plan, "adaptation")
+    assert len(ground.losses("parts")) == 5
+    with pytest.raises(UsageError, match="begun with another recipe, data, batches"):
+        train_stage(ground.plan("parts", {"steps": 7}), "adaptation")
+    merged = train_stage(plan, "adaptation")
+    assert ground.losses("parts") == done.ground.losses()
+    assert len(set(done.ground.losses())) == 6
+    assert same(merged / "model.safetensors", done.merged[0] / "model.safetensors")
+
+
+def test_features_are_computed_once_for_all_epochs_and_stages(done: Done) -> None:
+    """Eight pictures and a clip go through the tower once, although two stages see each of them several times."""
+    assert done.through_tower == (PICTURES + 1, PICTURES + 1)
+
+
+@pytest.mark.slow
+def test_what_is_cached_is_what_would_be_computed(done: Done, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = counted(monkeypatch)
+    train_stage(ground.plan(cache_features=False), "adaptation")
+    assert len(seen) > PICTURES + 1
+    assert ground.losses() == done.ground.losses()
+
+
+def test_the_second_stage_goes_on_from_the_first_and_says_what_it_was_trained_on(done: Done, ground: Ground) -> None:
+    with pytest.raises(UsageError, match="run that stage first"):
+        train_stage(ground.plan(), "instruction")
+    first, second = done.merged
+    noted = json.loads((second.parent / "run.json").read_text())
+    assert noted["base"] == base_digest(Backbone.load(first).model) != base_digest(Backbone.load(ground.base).model)
+    made = json.loads((second / "made.json").read_text())
+    assert made["sources"] == ["a", "b", "c", "d", "e"]
+    assert Settings.read(second).training_sets is None, "the base does not say what it was trained on"
+    assert Settings.read(second).max_length == 160
+
+
+def test_a_finished_stage_is_not_repeated(done: Done) -> None:
+    before = (done.merged[0] / "model.safetensors").stat().st_mtime_ns
+    assert train_stage(done.ground.plan(), "adaptation") == done.merged[0]
+    assert (done.merged[0] / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_the_gradient_cache_takes_the_plain_step(ground: Ground) -> None:
+    plain = {"lora": {"dropout": 0}, "steps": 2, "loss": {"learned_temperature": True}, "batches": {"accumulate": 2}}
+    whole = train_stage(ground.plan("whole", plain), "adaptation")
+    chunked = {**plain, "batches": {"accumulate": 2, "chunk": 3}}
+    cached = train_stage(ground.plan("cached", chunked), "adaptation")
+    assert ground.losses("cached") == pytest.approx(ground.losses("whole"), abs=1e-5)
+    assert ground.log("whole")[-1]["temperature"] != pytest.approx(0.03, rel=1e-3)
+    adapters = [folder.parent / "adapter" / "adapter_model.safetensors" for folder in (whole, cached)]
+    assert same(*adapters, within=1e-4)
+
+
+@pytest.mark.slow
+def test_effective_weights_are_the_two_paths_in_one(ground: Ground) -> None:
+    train_stage(ground.plan("paths", {"lora": {"dropout": 0}, "steps": 3}), "adaptation")
+    train_stage(ground.plan("one", {"lora": {"dropout": 0, "effective_weights": True}, "steps": 3}), "adaptation")
+    assert ground.losses("one") == pytest.approx(ground.losses("paths"), abs=1e-4)
