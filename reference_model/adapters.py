@@ -8,6 +8,7 @@ saved under transformers 4 name the layers in the old way and are taken as well.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +71,12 @@ def merge_adapter(model: Any, folder: Path) -> Any:
     layers = _layers(state, model, folder)
     config = LoraConfig.from_pretrained(folder)
     config.target_modules = set(layers)  # by their whole names, whatever pattern they were once chosen by
+    config.base_model_name_or_path = None  # checked already; peft would warn of every folder that was moved
     config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
     try:
-        adapted = get_peft_model(model, config)
+        with warnings.catch_warnings():  # peft asks transformers by a name that it is about to lose
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         raise ModelError(f"{folder}: peft cannot put it on this base ({error})") from error
     left = set_peft_model_state_dict(adapted, {PREFIX + key: value for key, value in state.items()})

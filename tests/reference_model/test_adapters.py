@@ -1,0 +1,190 @@
+"""A LoRA adapter beside a base gives the vectors of the merged model, or says that it is of another base."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_families import save_family, timed_clip
+from tiny_model import picture
+
+from reference_model.backbone import Backbone
+from reference_model.embedder import ReferenceEmbedder
+from reference_model.families import FAMILIES
+from reference_model.train.lora_targets import TARGETS, target_modules
+from unite_bench.encode.fingerprint import fingerprint
+from unite_bench.errors import ModelError
+from unite_bench.items import Item, Text
+
+ITEMS = [Item((Text("a red circle"),)), Item((picture(1), Text("blue"))), Item((timed_clip(2, 4),))]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def base(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_family(tmp_path_factory.mktemp("bases") / request.param, request.param, tiny / "tokenizer.json")
+
+
+@pytest.fixture
+def qwen2(tiny: Path, tmp_path: Path) -> Path:
+    return save_family(tmp_path / "qwen2_vl", "qwen2_vl", tiny / "tokenizer.json")
+
+
+def adapted(base: Path, out: Path) -> Any:
+    """A peft model over the base with random A and B, saved at `out` as training saves it."""
+    from peft import LoraConfig
+
+    model = Backbone.load(base).model
+    config = LoraConfig(r=4, lora_alpha=16, target_modules=target_modules())
+    over = over_base(model, config)
+    torch.manual_seed(0)
+    for key, weight in over.named_parameters():
+        if "lora_" in key:
+            torch.nn.init.normal_(weight, std=0.2)
+    over.save_pretrained(out)
+    return over
+
+
+def over_base(model: Any, config: Any) -> Any:
+    from peft import get_peft_model
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        return get_peft_model(model, config)
+
+
+def vectors(base: Path, adapter: Path | None = None, **given: Any) -> torch.Tensor:
+    embedder = ReferenceEmbedder(str(base), adapter=None if adapter is None else str(adapter), **given)
+    return torch.as_tensor(embedder.embed(ITEMS, "query"))
+
+
+def test_vectors_are_those_of_pefts_own_merge(base: Path, tmp_path: Path) -> None:
+    over = adapted(base, tmp_path / "adapter")
+    merged = tmp_path / "merged"
+    shutil.copytree(base, merged)
+    over.merge_and_unload().save_pretrained(merged)
+    ours = vectors(base, tmp_path / "adapter")
+    assert (ours - vectors(merged)).abs().max() < 1e-5
+    assert (ours - vectors(base)).abs().max() > 1e-2
+
+
+def test_targets_are_the_language_model_and_all_of_it(base: Path) -> None:
+    """Defect 16: by suffix, the MLP of the vision tower of Qwen2.5-VL would be hit as well."""
+    from peft import LoraConfig
+
+    model = Backbone.load(base).model
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    wanted = {name for name in linear if ".language_model." in f".{name}"}
+    over = over_base(model, LoraConfig(r=2, target_modules=target_modules()))
+    hit = {name.removeprefix("base_model.model.") for name, m in over.named_modules() if hasattr(m, "lora_A")}
+    assert hit == wanted
+    assert len(hit) == len(TARGETS) * 3
+    assert not any("visual" in name or "lm_head" in name for name in hit)
+    by_suffix = {name for name in linear if name.rpartition(".")[2] in TARGETS}
+    assert (by_suffix != wanted) == (base.name == "qwen2_5_vl"), "the trap that this test is about"
+
+
+def test_some_targets_can_be_named_and_unknown_ones_cannot() -> None:
+    import re
+
+    only = target_modules(("q_proj",))
+    assert re.fullmatch(only, "model.language_model.layers.11.self_attn.q_proj")
+    assert not re.fullmatch(only, "model.language_model.layers.11.self_attn.k_proj")
+    with pytest.raises(ValueError, match="lm_head"):
+        target_modules(("q_proj", "lm_head"))
+
+
+def test_adapters_saved_under_the_old_names_are_taken(qwen2: Path, tmp_path: Path) -> None:
+    adapted(qwen2, tmp_path / "new")
+    shutil.copytree(tmp_path / "new", tmp_path / "old")
+    path = tmp_path / "old" / "adapter_model.safetensors"
+    old = {key.replace("model.language_model.", "model."): value for key, value in load_file(path).items()}
+    assert any(key.startswith("base_model.model.model.layers.0.") for key in old)
+    save_file(old, path)
+    config = json.loads((tmp_path / "old" / "adapter_config.json").read_text())
+    config["target_modules"] = list(TARGETS)
+    (tmp_path / "old" / "adapter_config.json").write_text(json.dumps(config))
+    assert (vectors(qwen2, tmp_path / "old") == vectors(qwen2, tmp_path / "new")).all()
+
+
+def test_the_record_covers_it(qwen2: Path, tmp_path: Path) -> None:
+    adapted(qwen2, tmp_path / "one")
+    with_it = ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "one"))
+    assert with_it.card.name == "reference:qwen2_vl+one"
+    assert with_it.card.settings["adapter"] == "one"
+    before = fingerprint(with_it, "float32")
+    assert before != fingerprint(ReferenceEmbedder(str(qwen2)), "float32")
+    path = tmp_path / "one" / "adapter_model.safetensors"
+    save_file({key: value * 2 for key, value in load_file(path).items()}, path)
+    assert fingerprint(with_it, "float32") != before, "other weights under the same name"
+
+
+def test_an_adapter_of_another_base_is_an_error(tiny: Path, qwen2: Path, tmp_path: Path) -> None:
+    adapted(qwen2, tmp_path / "adapter")
+    with pytest.raises(ModelError, match=r"an adapter of another base: .* has \d+ inputs here and \d+ in the adapter"):
+        ReferenceEmbedder(str(tiny), adapter=str(tmp_path / "adapter")).setup()
+
+
+def test_layers_that_are_not_there_are_an_error(qwen2: Path, tmp_path: Path) -> None:
+    adapted(qwen2, tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({key.replace("layers.2.", "layers.9."): value for key, value in load_file(path).items()}, path)
+    with pytest.raises(ModelError, match=r"no linear layer model\.language_model\.layers\.9\..*, and 13 more"):
+        ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "adapter")).setup()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"peft_type": "LOHA"}, "peft_type is 'LOHA'"),
+        ({"modules_to_save": ["lm_head"]}, r"replaces whole layers \(lm_head\)"),
+    ],
+)
+def test_what_is_no_plain_lora_is_an_error_before_anything_loads(
+    qwen2: Path, tmp_path: Path, change: dict[str, Any], match: str
+) -> None:
+    adapted(qwen2, tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ModelError, match=match):
+        ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "adapter")).card
+
+
+def test_a_folder_that_is_no_adapter_is_an_error(qwen2: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"adapter_config\.json: no such file"):
+        ReferenceEmbedder(str(qwen2), adapter=str(tmp_path)).card
+
+
+def test_hub_names_that_differ_are_an_error(qwen2: Path, tmp_path: Path) -> None:
+    from reference_model.adapters import check_adapter
+
+    adapted(qwen2, tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    of = {"base_model_name_or_path": "Qwen/Qwen2-VL-2B-Instruct"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **of}))
+    check_adapter(tmp_path / "adapter", "Qwen/Qwen2-VL-2B-Instruct")
+    check_adapter(tmp_path / "adapter", "a-folder-of-any-name")
+    with pytest.raises(ModelError, match=r"an adapter of Qwen/Qwen2-VL-2B-Instruct, not of Qwen/Qwen2-VL-7B-Instruct"):
+        check_adapter(tmp_path / "adapter", "Qwen/Qwen2-VL-7B-Instruct")
+
+
+def test_without_peft_the_error_says_what_to_install(
+    qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapted(qwen2, tmp_path / "adapter")
+    real = builtins.__import__
+
+    def without(name: str, *more: Any) -> Any:
+        if name == "peft":
+            raise ImportError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ModelError, match=r"pip install \"unite-bench\[train\]\""):
+        Backbone.load(qwen2, adapter=tmp_path / "adapter")
