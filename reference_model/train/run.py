@@ -143,9 +143,10 @@ def open_backbone(plan: Plan, start: str, arguments: TrainingArguments) -> Backb
     import warnings
 
     from reference_model.backbone import Backbone
+    from reference_model.checkpoint import Checkpoint
 
     recipe = plan.recipe
-    backbone = Backbone.load(Path(start), "cpu", recipe.dtype)
+    backbone = Backbone.load(Checkpoint.find(start), "cpu", recipe.dtype)
     if arguments.device.type == "cpu":
         backbone.model.set_attn_implementation("eager")  # the fused kernel's backward pass is slow on a CPU
     if recipe.gradient_checkpointing:
@@ -156,7 +157,8 @@ def open_backbone(plan: Plan, start: str, arguments: TrainingArguments) -> Backb
     settings = replace(backbone.settings, max_length=recipe.max_length)
     if recipe.positions is not None:
         settings = replace(settings, positions=recipe.positions)
-    return Backbone(backbone.model, backbone.tokenizer, budgeted(backbone.preprocessing, recipe.visual), settings)
+    shown = budgeted(backbone.preprocessing, recipe.visual)
+    return Backbone(backbone.model, backbone.tokenizer, shown, settings, backbone.clock)
 
 
 def budgeted(preprocessing: Preprocessing, visual: Visual) -> Preprocessing:
