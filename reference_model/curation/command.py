@@ -25,6 +25,10 @@ def run(recipe: Path, out: Path | None, work: Path | None, threads: int, say: Ca
     write_page(out / PAGE, curated, report)
     kept, read = report["manifest"]["rows"], sum(source["rows"] for source in report["sources"])
     say(f"{kept:,} of {read:,} rows kept; manifest {curated.manifest}, report {out / PAGE}")
+    for stage, cost in report["cost"].items():
+        tokens = cost["text_tokens"] + cost["visual_tokens"]
+        said = f"{cost['items']:,} items, {tokens:,} tokens, {cost['gpu_hours']:.3g} GPU-hours"
+        say(f"{stage}, an epoch of {cost['model']} on {cost['device']}: {said} (estimate)")
     for cell in report["composition"]["cells"]:
         if cell["empty"]:
             say(f"empty: {cell['cell']} was declared, and no row of it is left")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,8 @@ class _Shown:
             (preview,) = self._previews.of(Item((item.parts[at],)))
         except DataError as error:  # a bank or a Parquet file that is gone says so in its place
             preview = Preview(item.parts[at].kind, lost=str(error))
+        if preview.lost is not None:
+            preview = replace(preview, lost=preview.lost.replace(f"{self._curated.pool.root}/", ""))
         shown = preview.as_data()
         if preview.picture is not None:
             data = base64.b64encode((self._previews.folder / preview.picture).read_bytes()).decode()

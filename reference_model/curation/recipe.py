@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from reference_model.curation import steps
+from reference_model.curation import steps, training_cost
 from reference_model.curation.composition import Cell
 from reference_model.curation.presets import PRESETS
 from reference_model.curation.readers.tables import files_of
 from reference_model.curation.rows import Granularity, Stage
 from reference_model.curation.sources import AnySource, FolderSource, HubSource, TableSource, UniteSource, Word
+from reference_model.curation.training_cost import Cost
 from unite_bench.errors import SpecError
 from unite_bench.items import content_digest
 from unite_bench.spec.reader import checked
@@ -53,6 +54,7 @@ class Recipe(Strict):
     stages: dict[Granularity, Stage] = Field({}, description="the stage of each granularity, where not as in the paper")
     steps: tuple[Any, ...] = ()
     composition: Annotated[tuple[Cell, ...], Field(strict=False)] = ()
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Digest (hex) of all that decides the manifest: not of where it is written."""
-        said = self.recipe.model_dump(mode="json", exclude={"out", "work"})
+        said = self.recipe.model_dump(mode="json", exclude={"out", "work", "cost"})
         said["sources"] = [source.model_dump(mode="json") for source in self.sources]
         return content_digest("curation recipe", json.dumps(said, sort_keys=True))
 
@@ -139,6 +141,7 @@ def _findings(recipe: Recipe, folder: Path) -> Iterator[tuple[Path_, str]]:
     for number, cell in enumerate(recipe.composition):
         if cell.source is not None and cell.source not in names:
             yield ("composition", number, "source"), f"no source {cell.source!r}; {_near(cell.source, names)}"
+    yield from ((("cost", key), message) for key, message in training_cost.wrong(recipe.cost, folder))
     known = steps.known()
     for number, settings in enumerate(recipe.steps):
         for message in known[settings.kind].check(settings, folder):

@@ -12,6 +12,7 @@ from reference_model.curation.manifest import read_manifest
 from reference_model.curation.pipeline import Curated, Intake
 from reference_model.curation.presets import PRESETS
 from reference_model.curation.taking import Taken
+from reference_model.curation.training_cost import cost_of
 
 BY: dict[str, Callable[[Group], str]] = {
     "modality pair": lambda group: group.pair,
@@ -37,7 +38,7 @@ def report_of(curated: Curated) -> dict[str, Any]:
         "steps": [_step(one) for one in curated.taken],
         "by": {name: _flow(curated, key) for name, key in BY.items()},
         "composition": {"cells": cells, "undeclared": undeclared, "remarks": _remarks(curated)},
-        "cost": None,
+        "cost": cost_of(manifest, plan.recipe.cost, plan.folder),
         "environment": {
             "versions": {name: version(name) for name in PACKAGES},
             "seconds": {**curated.seconds, **{f"{n}. {one.kind}": one.seconds for n, one in _numbered(curated)}},

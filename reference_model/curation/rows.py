@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Granularity = Literal["coarse", "fine", "instruction"]
 Stage = Literal["adaptation", "instruction"]
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 Banks = Callable[[str], "Bank"]  # from the name of a bank to the bank
 
 
@@ -62,7 +63,7 @@ def item_to_json(item: Item, root: Path) -> str:
     written: dict[str, Any] = {"parts": [_part_to_json(part, root) for part in item.parts]}
     if item.instruction is not None:
         written["instruction"] = item.instruction
-    return json.dumps(written, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(written)
 
 
 def item_from_json(text: str, root: Path, banks: Banks | None = None, identity: str = "") -> Item:

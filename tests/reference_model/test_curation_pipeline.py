@@ -1,0 +1,180 @@
+"""A curation as a whole: the same bytes wherever it runs, counts that add up, a page that shows and does not obey."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from reference_model.__main__ import main
+from reference_model.curation import steps
+from reference_model.curation.manifest import read_manifest
+from reference_model.curation.pipeline import curate
+from reference_model.curation.pool import Pool
+from reference_model.curation.recipe import read_recipe
+from reference_model.curation.step import Decision, Step
+from reference_model.curation.steps import validity
+from unite_bench import media
+from unite_bench.errors import DataError
+from unite_bench.items import File, Image, Text
+
+RECIPE = """\
+name: small
+seed: 5
+sources:
+  - {kind: folder, name: photos, path: photos, both: true}
+  - {kind: unite, name: edits, path: edits.json, granularity: instruction, weight: 2}
+steps:
+  - {kind: validity, least_characters: 3, scripts: [Latin]}
+  - {kind: duplicates}
+composition:
+  - {stage: adaptation, pair: text-image, share: 50}
+  - {stage: instruction, pair: image+text>image, rows: 2}
+  - {stage: instruction, pair: text>video, rows: 2}
+"""
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> \"quoted\" & more"
+
+
+def material(folder: Path) -> Path:
+    """A folder of nine pictures with captions, some of them faulty, and a file of three edits; the recipe's path."""
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    for n in range(9):
+        Pillow.new("RGB", (16, 12), (20 * n, 0, 90)).save(photos / f"{n}.png")
+        (photos / f"{n}.txt").write_text(f"a picture of shade {n}")
+    (photos / "1.png").write_bytes((photos / "0.png").read_bytes())
+    (photos / "1.txt").write_text("a picture of shade 0")
+    (photos / "2.png").write_bytes((photos / "2.png").read_bytes()[:50])
+    (photos / "3.txt").write_text("красный круг")
+    (photos / "4.txt").write_text("ab")
+    (photos / "5.txt").write_text(HOSTILE)
+    (photos / "6.txt").unlink()
+    edit = {"query": {"text": "brighter", "image": "photos/7.png"}, "candidate": {"image": "photos/8.png"}}
+    (folder / "edits.json").write_text(json.dumps([edit, {**edit, "negative": {"image": "photos/0.png"}}, {}]))
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder / "recipe.yaml"
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command has run."""
+    recipe = material(tmp_path_factory.mktemp("small"))
+    assert main(["curate", str(recipe)]) == 0
+    return recipe.parent
+
+
+def test_what_is_kept_and_what_is_not(curated: Path) -> None:
+    report = json.loads((curated / "curated" / "report.json").read_text())
+    assert [(s["name"], s["rows"], s["bad"]) for s in report["sources"]] == [
+        ("photos", 8, {"medium without a caption": 1}),
+        ("edits", 2, {"no query or candidate": 1}),
+    ]
+    first, second = report["steps"]
+    assert first["dropped"] == {"medium cannot be read": 1, "text too short": 1, "script": 1}
+    assert (first["in"], first["out"], second["in"], second["out"]) == (10, 7, 7, 5)
+    assert first["beyond_the_paper"] and "photos/2.png" in first["facts"]["messages"][0]
+    assert report["by"]["modality pair"] == {"text>image": [8, 5, 4], "image+text>image": [2, 2, 1]}
+    assert [(cell["kept"], cell["empty"]) for cell in report["composition"]["cells"]] == [
+        (4, False),
+        (1, False),
+        (0, True),
+    ]
+    assert {stage: cost["items"] for stage, cost in report["cost"].items()} == {"adaptation": 8, "instruction": 4}
+    rejected = [json.loads(line) for line in (curated / "curated" / "rejected.jsonl").read_text().splitlines()]
+    assert [(bad["file"], bad["reason"]) for bad in rejected] == [
+        ("photos/6.png", "medium without a caption"),
+        ("edits.json", "no query or candidate"),
+    ]
+
+
+def test_the_manifest_holds_rows_digests_and_where_they_come_from(curated: Path) -> None:
+    manifest = read_manifest(curated / "curated" / "manifest.parquet")
+    held = list(manifest.rows())
+    assert [row.id for row in held] == ["photos:0", "photos:5", "photos:7", "photos:8", "edits:0"]
+    assert manifest.facts["counts"] == {"read": 10, "kept": 5, "stages": {"adaptation": 4, "instruction": 1}}
+    assert (held[1].query.text, held[1].both, held[4].weight, held[4].stage) == (HOSTILE, True, 2.0, "instruction")
+    assert held[4].query.parts == (Image(File(curated / "photos" / "7.png")), Text("brighter"))
+    assert media.pixels(held[0].target.parts[0]).shape == (12, 16, 3)
+    table = manifest.columns(["query_digest", "target_digest", "file", "row"]).to_pylist()
+    assert [(cells["query_digest"], cells["target_digest"]) for cells in table] == [
+        (row.query.content, row.target.content) for row in held
+    ]
+    assert [(cells["file"], cells["row"]) for cells in table][3:] == [("photos/8.txt", 0), ("edits.json", 0)]
+
+
+def test_two_runs_in_different_places_give_the_same_bytes(curated: Path, tmp_path: Path) -> None:
+    recipe = material(tmp_path / "moved" / "there")
+    work = tmp_path / "elsewhere"
+    assert main(["curate", str(recipe), "--work", str(work), "--threads", "3"]) == 0
+    first, second = curated / "curated", recipe.parent / "curated"
+    assert (first / "manifest.parquet").read_bytes() == (second / "manifest.parquet").read_bytes()
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (first, second)]
+    for report in reports:
+        del report["environment"]
+    assert reports[0] == reports[1]
+    recipe.write_text(RECIPE.replace("seed: 5", "seed: 6"))
+    assert main(["curate", str(recipe), "--work", str(work)]) == 0  # over what the first run left in the work folder
+    assert (first / "manifest.parquet").read_bytes() != (second / "manifest.parquet").read_bytes()
+
+
+def test_changed_data_are_read_anew(curated: Path, tmp_path: Path) -> None:
+    recipe = Path(shutil.copytree(curated, tmp_path / "again")) / "recipe.yaml"
+    Pillow.new("RGB", (16, 12), (1, 2, 3)).save(recipe.parent / "photos" / "8.png")
+    assert main(["curate", str(recipe)]) == 0
+    digests = [
+        read_manifest(folder / "curated" / "manifest.parquet").columns(["target_digest"])["target_digest"].to_pylist()
+        for folder in (curated, recipe.parent)
+    ]
+    assert [a == b for a, b in zip(*digests, strict=True)] == [True, True, True, False, False]
+
+
+def test_the_page_stands_alone_and_hostile_text_stays_text(curated: Path) -> None:
+    page = (curated / "curated" / "report.html").read_text()
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page  # the caption is shown
+    assert "<script" not in page and "onerror=alert(1)>" not in page
+    assert page.count('src="data:image/webp;base64,') >= 4
+    assert "http" not in page.replace("https://ui.", "")
+    assert str(curated) not in page
+    assert "beyond the paper" in page and "dropped: medium cannot be read" in page
+
+
+def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    class Settings(validity.StepSettings):
+        kind: str = "validity"
+
+    def run(pool: Pool, alive: Any, settings: Any, context: Any) -> Decision:
+        seen.append((alive.tolist(), context.seed, context.work.name))
+        reasons = np.zeros(alive.size, np.uint8)
+        reasons[len(seen)] = 1
+        return Decision(reasons == 0, reasons, ("kept", "odd"), np.full(alive.size, 0.5, np.float32))
+
+    plan = read_recipe(material(tmp_path))
+    monkeypatch.setattr(
+        steps, "known", lambda: {"validity": Step(Settings, run, ""), "duplicates": Step(Settings, run, "")}
+    )
+    done = curate(plan, tmp_path / "out", tmp_path / "work")
+    assert [alive for alive, *_ in seen] == [list(range(10)), [0, *range(2, 10)]]
+    assert len({seed for _, seed, _ in seen}) == 2
+    assert [name for *_, name in seen] == ["step-1-validity", "step-2-duplicates"]
+    manifest = read_manifest(done.manifest)
+    assert manifest.columns(["weight"])["weight"].to_pylist() == [0.25] * 6 + [0.5] * 2
+    assert done.alive.tolist() == [0, 2, *range(4, 10)] and done.taken[1].examples == {"odd": (3,)}
+
+
+def test_nothing_left_and_nothing_usable_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = material(tmp_path)
+    recipe.write_text(RECIPE.replace("least_characters: 3", "least_characters: 3000"))
+    assert main(["curate", str(recipe)]) == 1
+    said = capsys.readouterr().err
+    assert "no row is left after step 1, validity (medium cannot be read: 1, text too short: 9)" in said
+    assert not (tmp_path / "curated" / "manifest.parquet").exists()
+    (tmp_path / "edits.json").write_text("[{}]")
+    with pytest.raises(DataError, match=r"source 'edits' has no usable row; edits\.json, record 0: no query"):
+        curate(read_recipe(recipe), tmp_path / "out", tmp_path / "work")
