@@ -52,6 +52,7 @@ class Watch:
     def __init__(self, browser: Any):
         self.browser = browser
         self.wrong: list[str] = []
+        self.held: list[Any] = []
         self.closing: list[Callable[[], None]] = []
 
     def __call__(
@@ -62,8 +63,12 @@ class Watch:
         over: Literal["file", "http"] = "file",
         size: tuple[int, int] = DESK,
         scheme: Literal["light", "dark"] = "light",
+        hold: str | None = None,
     ) -> Any:
-        """A Playwright page showing `address` (with a fragment or not) of a folder, from the file system or a server."""
+        """A Playwright page showing `address` (with a fragment or not) of a folder, from the file system or a server.
+
+        What matches the pattern `hold` is held back until `release`, and the page is given before it has loaded.
+        """
         base = folder.resolve().as_uri() if over == "file" else self._serve(folder)
         context = self.browser.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -77,8 +82,15 @@ class Watch:
         page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda said: self._said(page.url, said))
-        page.goto(f"{base}/{address}")
+        if hold is not None:
+            page.route(hold, lambda route: self.held.append(route))
+        page.goto(f"{base}/{address}", wait_until="load" if hold is None else "commit")
         return page
+
+    def release(self) -> None:
+        """Let through what was held back."""
+        while self.held:
+            self.held.pop().continue_()
 
     def _asked(self, base: str, request: Any) -> None:
         if not request.url.startswith((base, *INERT)):

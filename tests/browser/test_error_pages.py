@@ -149,6 +149,15 @@ def test_search_finds_texts_ids_and_says_when_nothing_is_there(open_page: Any, t
     finds(page, QUERIES)
 
 
+def test_no_filter_is_taken_before_the_queries_are_there(open_page: Any, tables: Path) -> None:
+    page = open_page(tables, over="http", hold="**/data/index-0.js")
+    expect(page.locator("#search")).to_be_disabled()
+    eventually(page, lambda: len(open_page.held), 1)
+    open_page.release()
+    page.fill("#search", "row 77")
+    finds(page, 1)
+
+
 def test_pieces_are_loaded_as_they_are_needed(open_page: Any, tables: Path) -> None:
     asked: list[str] = []
     page = opened(open_page, tables)

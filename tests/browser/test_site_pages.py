@@ -194,6 +194,41 @@ def test_two_embedders_are_compared_both_ways_round(open_page: Any, site: Path) 
     expect(page.locator("#count")).to_contain_text("different")
 
 
+@pytest.mark.parametrize(
+    ("address", "script", "field"), [("index.html", "board.js", "[name=q]"), ("compare.html", "compare.js", "[name=b]")]
+)
+def test_no_choice_is_taken_before_the_page_can_act_on_it(
+    open_page: Any, site: Path, address: str, script: str, field: str
+) -> None:
+    page = open_page(site, address, over="http", hold=f"**/assets/{script}")
+    expect(page.locator(field)).to_be_disabled()
+    eventually(page, lambda: len(open_page.held), 1)
+    open_page.release()
+    expect(page.locator(field)).to_be_enabled()
+
+
+def test_a_late_comparison_does_not_replace_the_one_asked_for_since(open_page: Any, site: Path) -> None:
+    page = open_page(site, "compare.html#a=random&b=random", over="http", hold="**/data/pairs/*.js")
+    page.select_option("[name=b]", "constant")
+    eventually(page, lambda: len(open_page.held), 1)
+    page.select_option("[name=b]", "random")
+    expect(page.locator("#count")).to_contain_text("different")
+    open_page.release()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#count")).to_contain_text("different")
+
+
+def test_no_record_can_be_asked_for_before_the_page_can_show_it(open_page: Any, site: Path) -> None:
+    page = open_page(site, "embedders/random.html", over="http", hold="**/assets/records.js")
+    eventually(page, lambda: len(open_page.held), 1)
+    assert page.locator("[data-record]").count() == 0
+    open_page.release()
+    page.click("[data-record] >> nth=0")
+    expect(page.locator("dialog[open]")).to_be_visible()
+    page.click("dialog button")
+    expect(page.locator("dialog")).to_be_hidden()
+
+
 def test_everything_is_reached_by_keyboard(open_page: Any, site: Path) -> None:
     page = open_page(site, "index.html#intervals=1")
     page.keyboard.press("Tab")

@@ -1,16 +1,12 @@
 // The record behind a result, loaded when it is asked for. Runs before the page is read, so that no click is lost.
 "use strict";
 
-let asked = null;  // the button that was pressed last
-
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-record]");
   if (!button) return;
-  asked = button;
   const dialog = document.getElementById("record");
   const label = button.dataset.record;
   const text = JSON.stringify((await load(button.dataset.piece))[label], null, 1);
-  if (asked !== button || dialog.open) return;  // another was asked for meanwhile, or this one twice
   document.getElementById("record-title").textContent = label;
   dialog.querySelector("pre").textContent = text;
   const file = document.getElementById("record-file");
@@ -18,5 +14,5 @@ document.addEventListener("click", async (event) => {
   file.href = url;
   file.download = `${label}.json`;
   dialog.addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
 });
