@@ -13,6 +13,7 @@ MODULES = (
     "alignment",
     "selection",
     "balance",
+    "mixture",
 )
 
 
