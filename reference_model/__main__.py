@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from reference_model.cost.devices import UTILISATION, device_of
 from unite_bench.errors import UniteBenchError
 
 RUNS = Path(__file__).parent / "study" / "runs.jsonl"
@@ -24,6 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--work", type=Path, help="folder for what is large and can be made again, instead of the recipe's"
     )
     train.add_argument("--data", type=Path, help="folder of manifests and train splits, instead of the recipe's")
+    train.add_argument("--plan", action="store_true", help="print steps, tokens, memory and time, and train nothing")
+    train.add_argument("--devices", type=int, default=1, help="of the plan: how many")
+    train.add_argument("--device", help="of the plan: a100-80gb, h100, ..., or PEAK,MEMORY in TFLOP/s and GB")
+    train.add_argument("--sharding", choices=["ddp", "zero1", "zero2", "fsdp"], default="ddp", help="of the plan")
+    train.add_argument("--utilisation", type=float, default=UTILISATION, help="of the plan: share of the peak rate")
     backbone = commands.add_parser("backbone", help="make nano's backbone from nothing, or go on with it")
     backbone.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
     backbone.add_argument("--work", type=Path, required=True, help="folder for banks and states: large, not for git")
@@ -75,7 +81,15 @@ def _train(given: argparse.Namespace) -> int:
     from reference_model.train.recipe_reader import read_recipe
     from reference_model.train.run import train_stage
 
-    merged = train_stage(read_recipe(given.recipe, given.out, given.work, given.data), given.stage)
+    recipe = read_recipe(given.recipe, given.out, given.work, given.data)
+    if given.plan:
+        from reference_model.train.plan import Machine, plan_stage
+
+        device = device_of(given.device) if given.device else None
+        machine = Machine(given.devices, device, given.sharding, given.utilisation)
+        print("\n".join(plan_stage(recipe, given.stage, machine)))
+        return 0
+    merged = train_stage(recipe, given.stage)
     print(f"{merged}: the model of stage {given.stage}; `unite-bench run --model reference:{merged}` measures it")
     return 0
 

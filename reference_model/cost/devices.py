@@ -36,7 +36,18 @@ DEVICES = {
 
 
 def device_of(name: str) -> Device:
-    """A device of the table. Raises UsageError with the names that there are."""
-    if name not in DEVICES:
-        raise UsageError(f"no peak rate is known for device {name!r}; known are {', '.join(DEVICES)}, or give your own")
-    return DEVICES[name]
+    """A device of the table, or any other as `PEAK,MEMORY` in TFLOP/s (dense bf16) and GB: "165,24".
+
+    Raises UsageError for anything else.
+    """
+    if name in DEVICES:
+        return DEVICES[name]
+    try:
+        peak, room = (float(part) for part in name.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"device {name!r} is none of {', '.join(DEVICES)}; give another as PEAK,MEMORY in TFLOP/s and GB, as 165,24"
+        ) from error
+    if not (peak > 0 and room > 0):
+        raise UsageError(f"device {name!r}: peak and memory must be above 0")
+    return Device(name, peak * 1e12, room * 1e9, "as given")

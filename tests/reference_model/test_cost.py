@@ -162,8 +162,13 @@ def test_a_config_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_vl", "hidden_size": 8}))
     with pytest.raises(ModelError, match="intermediate_size, num_hidden_layers"):
         cost.ModelShape.of(tmp_path)
-    with pytest.raises(UsageError, match="known are a100-40gb"):
-        cost.device_of("abacus")
+
+
+def test_a_device_is_named_or_given() -> None:
+    assert cost.device_of("165,24") == cost.Device("165,24", 165e12, 24e9, "as given")
+    for wrong in ("abacus", "165", "165,0"):
+        with pytest.raises(UsageError, match=wrong):
+            cost.device_of(wrong)
 
 
 def saved(model: Any, tokens: int, autocast: bool) -> int:
