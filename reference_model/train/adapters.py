@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reference_model.adapters import WEIGHTS
 from reference_model.train.lora_targets import target_modules
 from reference_model.train.recipe import Lora
 from unite_bench.errors import ModelError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 BASE_FILE = "base.json"  # beside the adapter: the digest of the weights that it was trained on
-WEIGHTS_FILE = "adapter_model.safetensors"
 SAMPLED = 1024  # numbers of every weight that go into the digest of a base
 
 
@@ -76,9 +76,9 @@ def load_adapters(adapted: Any, folder: Path, base: str | None = None) -> None:
     from safetensors.torch import load_file
 
     try:
-        held = load_file(folder / WEIGHTS_FILE)
+        held = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder / WEIGHTS_FILE}: cannot read it ({error}); restore the adapter") from error
+        raise ModelError(f"{folder / WEIGHTS}: cannot read it ({error}); restore the adapter") from error
     _check_base(folder, base)
     wanted = {name: tuple(weight.shape) for name, weight in adapter_weights(adapted).items()}
     given = {name: tuple(weight.shape) for name, weight in held.items()}

@@ -98,7 +98,8 @@ def save_checkpoint(
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    whole = model if model.dtype == torch.bfloat16 else copy.deepcopy(model).to(torch.bfloat16)
+    whole.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     files = {"preprocessor_config.json": preprocessing.to_json(), SETTINGS_FILE: asdict(settings)}
     for name, content in files.items():

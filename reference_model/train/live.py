@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reference_model.embedder import MODALITIES, ReferenceEmbedder
+from reference_model.checkpoint import Checkpoint
+from reference_model.embedder import ReferenceEmbedder
+from reference_model.encoding.engine import Engine
 from unite_bench.embedders.base import EmbedderCard
 
 if TYPE_CHECKING:
@@ -14,31 +17,23 @@ if TYPE_CHECKING:
 
 
 class LiveEmbedder(ReferenceEmbedder):
-    """A backbone in memory; it has no folder, no weights to be told by, and its vectors are thrown away."""
+    """A backbone in memory under the rules of the checkpoint that its training started from. It has no weights to be told
+    by: the records bear the step, and the vectors are thrown away."""
 
-    def __init__(self, backbone: Backbone, name: str):
+    def __init__(self, backbone: Backbone, start: Checkpoint, name: str):
         super().__init__(name)
-        self._backbone = backbone
+        self.checkpoint = start
+        self._engine = Engine([backbone])
 
     @property
     def card(self) -> EmbedderCard:  # type: ignore[override]
-        assert self._backbone is not None
-        return EmbedderCard(
-            name=f"training:{self.checkpoint}",
-            modalities=MODALITIES,
-            dim=self._backbone.model.config.get_text_config().hidden_size,
-            role_matters=False,
-            instruction_matters=True,
-            prompt="unite",
-            max_frames=self._backbone.settings.max_frames,
-            normalised=True,
-            frame_order_matters=True,
-        )
+        return replace(super().card, name=f"training:{self.name}", training_sets=None)
 
     def weights(self) -> Sequence[Path]:
         return ()
 
 
-def live_embedder(backbone: Backbone, name: str) -> Callable[[Any], LiveEmbedder]:
-    """For the callback: an embedder of the model, whichever module it hands over, because the backbone holds the same."""
-    return lambda model: LiveEmbedder(backbone, name)
+def live_embedder(backbone: Backbone, start: Checkpoint, name: str) -> Callable[[Any], LiveEmbedder]:
+    """For the callback: an embedder of the model, whichever module it hands over, because the backbone holds the same. A new
+    one each time: an engine keeps the shared prefix of its prompts, which every step changes."""
+    return lambda model: LiveEmbedder(backbone, start, name)

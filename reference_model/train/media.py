@@ -18,7 +18,7 @@ from reference_model.train.features import Features
 from reference_model.train.recipe import Frames
 from unite_bench import media
 from unite_bench.errors import MediaError, ModelError
-from unite_bench.items import Image, Item, Text, Video, content_digest
+from unite_bench.items import Image, Item, PairedFrames, Text, Video, content_digest
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +75,9 @@ class AnyMedia:
     store: FeatureStore | None
 
     def resolved(self, item: Item) -> Item:
-        parts = tuple(_with_frames(part, self.frames) if isinstance(part, Video) else part for part in item.parts)
-        return replace(item, parts=parts)
+        rule = PairedFrames(frames=None, fps=self.frames.fps, max_frames=self.frames.most, min_frames=self.frames.least)
+        asked = (part.under(rule) if isinstance(part, Video) and part.indices is None else part for part in item.parts)
+        return media.resolve(replace(item, parts=tuple(asked)))
 
     def of(self, item: Item) -> list[Medium]:
         return [self._medium(part) for part in item.parts if not isinstance(part, Text)]
@@ -104,21 +105,3 @@ def _identity(part: Image | Video) -> str:
         frames = medium.bank.frames(medium.number)
         return content_digest("banked", part.kind, repr(frames.shape), frames.tobytes())
     return part.digest
-
-
-def _with_frames(part: Video, frames: Frames) -> Video:
-    """The clip with its frames chosen by the published rule: `fps` a second, from `least` to `most`, an even number of them,
-    spread from the first frame to the last. A clip that has fewer gives each once."""
-    if part.indices is not None:
-        return part
-    times = media.frame_times(part.medium)
-    start = part.start if part.start is not None else -np.inf
-    end = part.end if part.end is not None else np.inf
-    span = np.flatnonzero((times >= start) & (times <= end))
-    if span.size == 0:
-        raise MediaError(f"{part.medium.name}: no frame between {part.start} s and {part.end} s")
-    spacing = (times[span[-1]] - times[span[0]]) / max(span.size - 1, 1)
-    wanted = min(max(spacing * span.size * frames.fps, frames.least), frames.most)
-    count = min(max(2 * round(wanted / 2), 1), span.size)
-    at = np.linspace(0, span.size - 1, count).round().astype(np.int64)
-    return replace(part, indices=tuple(int(i) for i in span[at]))

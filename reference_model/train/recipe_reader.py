@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reference_model.checkpoint import CHECKPOINTS, HUB_NAME
 from reference_model.train.recipe import Recipe, Stage, StageName
 from unite_bench.errors import SpecError, UsageError
 from unite_bench.items import content_digest
-from unite_bench.spec.catalogue import load_suite
+from unite_bench.spec.catalogue import load_suite, tasks_of
 from unite_bench.spec.reader import checked
 from unite_bench.spec.yaml_reader import Document, Path_, read
 
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 STAGES: tuple[StageName, StageName] = ("adaptation", "instruction")
 
 
@@ -91,7 +89,7 @@ def find_base(base: str, here: Path) -> Path | str | None:
     for folder in (here / base, CHECKPOINTS / base):
         if (folder / "config.json").is_file():
             return folder
-    return base if HUB_NAME.match(base) and not (here / base).exists() else None
+    return base if HUB_NAME.fullmatch(base) and not (here / base).exists() else None
 
 
 def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
@@ -114,7 +112,7 @@ def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
         suite = _text(document, ("stages", stage, "evaluation", "suite"))
         if suite:
             try:
-                load_suite(suite)
+                tasks_of(load_suite(suite))
             except (SpecError, UsageError) as error:
                 yield f"{document.at(('stages', stage, 'evaluation', 'suite'))}: {error}"
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reference_model.adapters import check_adapter
+from reference_model.checkpoint import Checkpoint
 from reference_model.train.recipe import Stage, StageName, Visual
 from reference_model.train.recipe_reader import Plan
 from unite_bench.errors import ModelError, UsageError
@@ -46,6 +49,7 @@ def train_stage(plan: Plan, name: StageName) -> Path:
             f"run that stage first, or set `start: base`"
         )
     from transformers import set_seed
+    from transformers.utils import logging
 
     from reference_model.train.adapters import add_adapters, base_digest, load_adapters, save_adapters
     from reference_model.train.bad_rows import BadRows
@@ -54,15 +58,19 @@ def train_stage(plan: Plan, name: StageName) -> Path:
     from reference_model.train.trainer import ContrastiveTrainer
     from reference_model.train.watching import Evaluation, Log, States, last_state
 
+    logging.disable_progress_bar()  # the log says how far the stage is
+    checkpoint = find_start(plan, start)
+    if (first_adapter := plan.adapter if start == plan.base else None) is not None:
+        check_adapter(first_adapter, checkpoint.name)
     arguments = training_arguments(plan, name)
-    backbone = open_backbone(plan, start, arguments)
+    backbone = open_backbone(plan, checkpoint, arguments)
     base = base_digest(backbone.model)
     material, media, store = open_material(plan, name, backbone, arguments)
     resumed = last_state(folder / "states")
     check_run(plan, name, material, base, arguments, resumed is not None)
     adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
-    if plan.adapter is not None and start == plan.base:
-        load_adapters(adapted, plan.adapter, base)
+    if first_adapter is not None:
+        load_adapters(adapted, first_adapter, base)
     loss = stage.loss
     encoder = Encoder(adapted, backbone, stage.batches.tokens, loss.temperature, loss.learned_temperature, store)
     batches = Batches(material, backbone, media, arguments.process_index, arguments.world_size)
@@ -79,7 +87,7 @@ def train_stage(plan: Plan, name: StageName) -> Path:
         from reference_model.train.live import live_embedder
 
         asked = stage.evaluation
-        wrap = live_embedder(backbone, plan.recipe.name)
+        wrap = live_embedder(backbone, checkpoint, plan.recipe.name)
         trainer.add_callback(Evaluation(wrap, trainer.log, asked.suite, asked.steps, folder / "results"))
     set_seed(plan.recipe.seed)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
@@ -138,27 +146,32 @@ def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:
     return arguments
 
 
-def open_backbone(plan: Plan, start: str, arguments: TrainingArguments) -> Backbone:
+def open_backbone(plan: Plan, start: Checkpoint, arguments: TrainingArguments) -> Backbone:
     """The model that the stage trains, on its device, with the recipe's lengths, positions and visual budgets."""
-    import warnings
-
     from reference_model.backbone import Backbone
-    from reference_model.checkpoint import Checkpoint
 
-    recipe = plan.recipe
-    backbone = Backbone.load(Checkpoint.find(start), "cpu", recipe.dtype)
+    backbone = Backbone.load(start, "cpu", plan.recipe.dtype)
     if arguments.device.type == "cpu":
         backbone.model.set_attn_implementation("eager")  # the fused kernel's backward pass is slow on a CPU
-    if recipe.gradient_checkpointing:
+    if plan.recipe.gradient_checkpointing:
         with warnings.catch_warnings():  # the name that every transformers 5 knows
             warnings.filterwarnings("ignore", message=".*gradient_checkpointing_enable.*", category=FutureWarning)
             backbone.model.gradient_checkpointing_enable({"use_reentrant": False})
     backbone.model.to(arguments.device)
-    settings = replace(backbone.settings, max_length=recipe.max_length)
-    if recipe.positions is not None:
-        settings = replace(settings, positions=recipe.positions)
-    shown = budgeted(backbone.preprocessing, recipe.visual)
-    return Backbone(backbone.model, backbone.tokenizer, shown, settings, backbone.clock)
+    return backbone
+
+
+def find_start(plan: Plan, start: str) -> Checkpoint:
+    """The checkpoint that a stage trains, under the recipe's settings; what the recipe leaves open is the checkpoint's own.
+    Raises ModelError where there is none."""
+    recipe = plan.recipe
+    shown = budgeted(Checkpoint.find(start).preprocessing, recipe.visual)
+    given: dict[str, Any] = {"positions": recipe.positions, "max_length": recipe.max_length}
+    if recipe.visual.image is not None:
+        given |= {"min_pixels": shown.min_pixels, "max_pixels": shown.max_pixels}
+    if recipe.visual.frames is not None:
+        given |= {"frame_min_pixels": shown.frame_min_pixels, "frame_max_pixels": shown.frame_max_pixels}
+    return Checkpoint.find(start, given=given)
 
 
 def budgeted(preprocessing: Preprocessing, visual: Visual) -> Preprocessing:

@@ -13,8 +13,9 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from reference_model.adapters import WEIGHTS
 from reference_model.backbone import Prepared
-from reference_model.train.adapters import WEIGHTS_FILE, adapter_weights, load_adapters, trained
+from reference_model.train.adapters import adapter_weights, load_adapters, trained
 from reference_model.train.bad_rows import BadRows
 from reference_model.train.batch import Batch, Batches, Loader
 from reference_model.train.encoder import Encoder
@@ -138,7 +139,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
 
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(adapter_weights(self.model.adapted, state_dict), folder / WEIGHTS_FILE)
+        save_file(adapter_weights(self.model.adapted, state_dict), folder / WEIGHTS)
         said = {"log_temperature": self.model.log_temperature.item()}
         (folder / TEMPERATURE_FILE).write_text(json.dumps(said) + "\n", encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,10 @@ class Log(TrainerCallback):  # type: ignore[misc]
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        if "loss" in row:
+            left = row["seconds"] / max(state.global_step, 1) * (state.max_steps - state.global_step) / 60
+            said = f"step {state.global_step:,} of {state.max_steps:,}, loss {row['loss']:.4f}, {left:.0f} min left"
+            sys.stderr.write(f"{self.stage}: {said}\n")
 
 
 class States(TrainerCallback):  # type: ignore[misc]

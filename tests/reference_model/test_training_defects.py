@@ -1,0 +1,153 @@
+"""The published training code's defects (by the numbers of its list), each with a test that fails where it is.
+
+| defect | test |
+|---|---|
+| 1. stages that cannot start | here |
+| 2. the mask lost from candidate to query | test_mamcl.py: test_loss_is_that_of_the_double_loop_in_both_directions |
+| 3. explicit negatives never masked | test_mamcl.py: test_explicit_negatives_are_masked_too |
+| 4. repeated targets as negatives | test_mamcl.py: test_repeated_targets_are_never_negatives; here: known by content |
+| 5. gathers without gradient, no gradient cache | test_gathering.py; here: whole training, 2 processes |
+| 6. similarities in bf16 | test_mamcl.py: test_similarities_are_fp32_under_autocast; here: vectors of a bf16 model |
+| 11. bad data replaced by another sample | here |
+| 14. stage 2 not from stage 1 | test_trainer.py: test_the_second_stage_goes_on_from_the_first... |
+| 15. no evaluation | here |
+| 16. LoRA on the vision MLP | here |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+from safetensors.torch import load_file
+from training_folder import PICTURES, Ground, make_data, picture, rows, text
+
+from reference_model.backbone import Backbone
+from reference_model.curation.rows import Row
+from reference_model.train.adapters import add_adapters, trained
+from reference_model.train.batch import Batch, prepare_batch
+from reference_model.train.encoder import Encoder
+from reference_model.train.material import Example
+from reference_model.train.media import AnyMedia
+from reference_model.train.objective import Objective, summary
+from reference_model.train.pairs import Pair
+from reference_model.train.recipe import Frames, Lora, Loss
+from reference_model.train.recipe_reader import read_recipe
+from reference_model.train.run import train_stage
+from unite_bench.errors import DataError
+from unite_bench.items import File, Image, Item
+
+
+@pytest.fixture()
+def ground(tiny: Path, tmp_path: Path) -> Ground:
+    return Ground(make_data(tmp_path / "data"), tiny, tmp_path)
+
+
+def batch_of(ground: Ground, given: list[Row], dtype: str = "float32") -> tuple[Batch, Backbone]:
+    backbone = Backbone.load(ground.base, dtype=dtype)
+    examples = [Example(row.id, Pair(row.query, row.target, row.negatives, row.unmasked), row.both) for row in given]
+    return prepare_batch(0, examples, backbone, AnyMedia(backbone.preprocessing, Frames(), None)), backbone
+
+
+def test_1_and_15_both_stages_run_and_are_scored_by_the_harness(ground: Ground) -> None:
+    """Stage 2 and the masked stage 1 could not start, and no evaluation was ever released."""
+    suite = ground.folder / "suite.yaml"
+    suite.write_text(
+        'name: quick\ntitle: One task, few queries\nvariant: {suffix: "-4", queries: 4}\ntasks: [scenes-t2t]\n'
+    )
+    plan = ground.plan(stage={"steps": 2, "evaluation": {"suite": str(suite), "steps": 1}})
+    train_stage(plan, "adaptation")
+    train_stage(plan, "instruction")
+    for stage in ("adaptation", "instruction"):
+        scores = [row["validation"] for row in ground.log(stage=stage) if "validation" in row]
+        assert len(scores) == 2 and all(len(score) == 2 for score in scores)  # the task, and the mean
+
+
+def test_4_a_repeated_target_is_known_by_its_content(ground: Ground) -> None:
+    """Two labels that are one text, two files that are one picture: no row has the other's target as a negative."""
+    shutil.copy(ground.data / "0.png", ground.data / "copy.png")
+    copied = Item((Image(File(ground.data / "copy.png")),))
+    targets = [text("label"), text("label"), picture(ground.data, 0), copied]
+    given = [Row(f"r:{n}", "r", text(f"query {n}"), target) for n, target in enumerate(targets)]
+    batch, _ = batch_of(ground, given)
+    assert summary(Objective(Loss()).describe(batch))["rows without negatives"] == 4
+    contents = batch.contents[batch.candidates].tolist()
+    assert contents[0] == contents[1] != contents[2] == contents[3]
+
+
+def test_6_the_loss_gets_fp32_vectors_from_a_bf16_model(ground: Ground) -> None:
+    batch, backbone = batch_of(ground, rows(ground.data)[:4], "bfloat16")
+    adapted = add_adapters(backbone.model, Lora(r=2, dropout=0.0), seed=0)
+    encoder = Encoder(adapted, backbone, 300, 0.03, False, None)
+    vectors = encoder(batch.prompts, batch.media)
+    assert vectors.dtype == torch.float32
+    assert Objective(Loss()).loss(vectors, encoder.temperature, batch).dtype == torch.float32
+    assert (vectors.norm(dim=-1) - 1).abs().max() < 1e-6
+
+
+def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground: Ground) -> None:
+    (ground.data / "3.png").write_bytes(b"no picture")
+    (ground.data / "5.png").unlink()
+    everything = {"steps": None, "epochs": 1, "batches": {"per_device": 23}}
+    with pytest.raises(DataError, match="max_bad_rows is 3"):
+        train_stage(ground.plan("strict", everything, max_bad_rows=3), "adaptation")
+    train_stage(ground.plan("run", everything, max_bad_rows=4), "adaptation")
+    (row,) = [row for row in ground.log() if "loss" in row]
+    assert row["rows"] == 23 - 4 and row["negatives image"] == PICTURES - 2 - 1
+    listed = [json.loads(line) for line in (ground.folder / "run/adaptation/bad-rows.jsonl").read_text().splitlines()]
+    assert sorted(entry["row"] for entry in listed) == ["a:3", "a:5", "b:3", "b:5"]
+    assert all(entry["row"][2] + ".png" in entry["reason"] for entry in listed)
+
+
+@pytest.mark.parametrize("kind", ["Qwen2VL", "Qwen2_5_VL", "Qwen3VL"])
+def test_16_adapters_are_on_every_linear_layer_of_the_language_model_and_nowhere_else(kind: str) -> None:
+    import transformers
+
+    text_config = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text_config |= {"num_key_value_heads": 1, "vocab_size": 64, "head_dim": 16}
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 32}
+    config = getattr(transformers, f"{kind}Config")(text_config=text_config, vision_config=vision)
+    with torch.device("meta"):
+        model = getattr(transformers, f"{kind}ForConditionalGeneration")(config)
+        adapted = add_adapters(model, Lora(), seed=0)
+    names = [name for name, _ in trained(adapted)]
+    assert len(names) == 2 * 7 * 2  # A and B, seven layers a block, two blocks
+    assert all(".language_model.layers." in name for name in names)
+
+
+def one_rank(rank: int, world: int, port: int, recipes: list[Path]) -> None:
+    torch.set_num_threads(1)
+    named = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({key: str(value) for key, value in named.items()})
+    for recipe in recipes:
+        train_stage(read_recipe(recipe), "adaptation")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_5_two_processes_train_as_one_does(ground: Ground) -> None:
+    """The same batches, halved: the losses and adapters of one process, with the gradient cache and without it, after three
+    steps, the last of them on an uneven batch."""
+    stage: dict[str, Any] = {"steps": None, "epochs": 1, "lora": {"dropout": 0}, "checkpoints": {"steps": 50}}
+    train_stage(ground.plan("one", {**stage, "batches": {"per_device": 10}}), "adaptation")
+    assert len(ground.losses("one")) == 3
+    recipes = []
+    for out, chunk in (("plain", None), ("cached", 3)):
+        ground.plan(out, {**stage, "batches": {"per_device": 5, "chunk": chunk}})
+        recipes.append((ground.folder / "recipe.yaml").rename(ground.folder / f"{out}.yaml"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    multiprocessing.spawn(one_rank, (2, port, recipes), nprocs=2)
+    expected = load_file(ground.folder / "one/adaptation/adapter/adapter_model.safetensors")
+    for out in ("plain", "cached"):
+        assert ground.losses(out) == pytest.approx(ground.losses("one"), abs=1e-5)
+        found = load_file(ground.folder / out / "adaptation/adapter/adapter_model.safetensors")
+        assert all((found[name] - weight).abs().max() < 1e-4 for name, weight in expected.items())

@@ -1,0 +1,104 @@
+"""Bad input of a training run: a clear error, before the first step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from training_folder import Ground, make_data, rows, save_manifest, text
+
+from reference_model.backbone import Backbone
+from reference_model.curation.rows import Row
+from reference_model.preprocess import Grid
+from reference_model.train.adapters import add_adapters, base_digest, save_adapters
+from reference_model.train.feature_store import FeatureStore, Ready
+from reference_model.train.recipe import Lora
+from reference_model.train.run import train_stage
+from reference_model.train.trainer import ContrastiveTrainer
+from unite_bench.errors import DataError, ModelError, UniteBenchError
+
+
+@pytest.fixture()
+def ground(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """No step may be taken here."""
+
+    def never(*given: object, **named: object) -> torch.Tensor:
+        raise AssertionError("a step was taken")
+
+    monkeypatch.setattr(ContrastiveTrainer, "training_step", never)
+    shutil.copytree(tiny, tmp_path / "base")
+    return Ground(make_data(tmp_path / "data"), tmp_path / "base", tmp_path)
+
+
+def refused(ground: Ground, kind: type[UniteBenchError], said: str, **recipe: object) -> None:
+    with pytest.raises(kind, match=said):
+        train_stage(ground.plan(**recipe), "adaptation")
+
+
+def test_a_checkpoint_that_cannot_be_read(ground: Ground) -> None:
+    (ground.base / "model.safetensors").write_bytes(b"torn")
+    refused(ground, ModelError, "not a checkpoint that Qwen2-VL can load")
+
+
+def test_a_tokenizer_without_the_vision_tokens(ground: Ground) -> None:
+    path = ground.base / "tokenizer.json"
+    raw = path.read_text(encoding="utf-8").replace("<|image_pad|>", "<|other|>")
+    path.write_text(raw, encoding="utf-8")
+    refused(ground, ModelError, r"lacks <\|image_pad\|>")
+
+
+@pytest.mark.parametrize("words", ["see <|image_pad|> here", "<|IMAGE|> and more", "<|im_end|>"])
+def test_texts_whose_placeholders_do_not_match_their_media(ground: Ground, words: str) -> None:
+    given = [*rows(ground.data), Row("z:9", "z", text("fine"), text("fine"), (text(words),))]
+    save_manifest(ground.data / "pairs.parquet", ground.data, given)
+    refused(ground, DataError, r"z:9 \(negatives: <\|")
+
+
+def test_an_adapter_for_another_base(ground: Ground) -> None:
+    """Of other shapes; of another rank; and of the same shapes, but trained on other weights."""
+    backbone = Backbone.load(ground.base)
+    own = base_digest(backbone.model)
+    adapter = ground.folder / "adapter"
+    save_adapters(add_adapters(backbone.model, Lora(r=2), seed=0), adapter, own)
+    refused(ground, ModelError, "another base or of another rank", adapter=str(adapter))
+    save_adapters(add_adapters(Backbone.load(ground.base).model, Lora(r=4), seed=0), adapter, "f" * 64)
+    refused(ground, ModelError, "trained on another base", adapter=str(adapter))
+    held = load_file(adapter / "adapter_model.safetensors")
+    name = next(name for name in held if "lora_A" in name)
+    save_file({**held, name: held[name][:, :-1].contiguous()}, adapter / "adapter_model.safetensors")
+    (adapter / "base.json").unlink()
+    refused(ground, ModelError, "another base or of another rank", adapter=str(adapter))
+    (adapter / "adapter_model.safetensors").write_bytes(b"torn")
+    refused(ground, ModelError, "restore the adapter", adapter=str(adapter))
+
+
+def test_a_stage_without_rows(ground: Ground) -> None:
+    wrong = {"data": {"manifests": ["pairs.parquet"]}}
+    save_manifest(ground.data / "pairs.parquet", ground.data, [])
+    refused(ground, DataError, "rows of stage 'adaptation' fill no batch", stage=wrong)
+
+
+def test_a_folder_that_is_no_checkpoint_stands_in_the_recipe(ground: Ground) -> None:
+    (ground.base / "config.json").unlink()
+    refused(ground, UniteBenchError, r"recipe.yaml:\d+:1: .*no checkpoint here")
+
+
+def test_a_torn_index_line_is_not_read_and_lost_numbers_are_an_error(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    ready = Ready(torch.arange(12, dtype=torch.bfloat16).view(3, 4), Grid(1, 6, 2, (0.5,), 2.0))
+    store.put("one", ready)
+    store.put("two", Ready(ready.features + 1, ready.grid))
+    (index,) = tmp_path.glob("*.jsonl")
+    index.write_text(index.read_text() + json.dumps({"key": "three"})[:-3])
+    again = FeatureStore(tmp_path)
+    assert len(again) == 2 and again.get("three") is None
+    found = again.get("two")
+    assert found is not None and found.grid == ready.grid and torch.equal(found.features, ready.features + 1)
+    (shard,) = tmp_path.glob("*.bf16")
+    shard.write_bytes(shard.read_bytes()[:20])
+    with pytest.raises(UniteBenchError, match="shorter than its index"):
+        FeatureStore(tmp_path).get("two")
