@@ -32,8 +32,8 @@ FIRST_IMAGE, FIRST_FRAME = (4, 16384), (128, 360 * 420 / 28**2)
 class Preprocessing:
     """Patch sizes and the visual budget: the area, in pixels, that one image or one frame of a clip is fitted into.
 
-    A frame has the budget of an image unless `frame_min_pixels` or `frame_max_pixels` say otherwise; a cap on frames
-    alone also bounds their minimum, so that the image's minimum can never undo it. With `first_image` and `first_frame`
+    A frame has the budget of an image unless `frame_min_pixels` or `frame_max_pixels` say otherwise. A cap on frames is
+    hard: no minimum and no rounding takes a frame above it. With `first_image` and `first_frame`
     (least, most) a size is rounded in two steps, first within these, then within the budget, as the published inference
     code of UNITE does: qwen-vl-utils fits a medium before the processor fits what it is given.
     """
@@ -59,8 +59,12 @@ class Preprocessing:
         """The least and greatest area of one image, or of one frame of a clip."""
         if not clip:
             return self.min_pixels, self.max_pixels
-        most = self.max_pixels if self.frame_max_pixels is None else self.frame_max_pixels
-        return (min(self.min_pixels, most) if self.frame_min_pixels is None else self.frame_min_pixels), most
+        most = self.frame_max_pixels or max(self.max_pixels, self.frame_min_pixels or 0)
+        return self.frame_min_pixels or self._least(most), most
+
+    def _least(self, most: int) -> int:
+        """The minimum of a picture, or that of one token where it is above `most` and would undo it."""
+        return self.min_pixels if self.min_pixels <= most else self.factor**2
 
     @classmethod
     def read(cls, path: Path, defaults: Preprocessing | None = None) -> Preprocessing:
@@ -92,13 +96,10 @@ class Preprocessing:
         )
 
     def under(self, settings: Settings) -> Preprocessing:
-        """With the budgets and the size rule of the settings. A greatest area below the least one that the checkpoint
-        has, given alone, lowers it, and a least one above the greatest raises that: what is asked for is what holds."""
-        least = settings.min_pixels or min(self.min_pixels, settings.max_pixels or self.min_pixels)
+        """With the budgets and the size rule of the settings. A maximum given alone, below the checkpoint's minimum, takes
+        that away, and a minimum above its maximum raises that: what is asked for is what holds."""
+        least = settings.min_pixels or (self._least(settings.max_pixels) if settings.max_pixels else self.min_pixels)
         most = settings.max_pixels or max(self.max_pixels, least)
-        frame_most = settings.frame_max_pixels
-        if settings.frame_min_pixels and not frame_most and settings.frame_min_pixels > most:
-            frame_most = settings.frame_min_pixels
         token = self.factor**2
         twice = settings.sizes == "twice"
         return replace(
@@ -106,7 +107,7 @@ class Preprocessing:
             min_pixels=least,
             max_pixels=most,
             frame_min_pixels=settings.frame_min_pixels,
-            frame_max_pixels=frame_most,
+            frame_max_pixels=settings.frame_max_pixels,
             first_image=(FIRST_IMAGE[0] * token, FIRST_IMAGE[1] * token) if twice else None,
             first_frame=(FIRST_FRAME[0] * token, FIRST_FRAME[1] * token) if twice else None,
         )
@@ -162,7 +163,9 @@ def fitted_size(height: int, width: int, settings: Preprocessing, clip: bool = F
     first = settings.first_frame if clip else settings.first_image
     if first is not None:
         height, width = _fit(height, width, factor, first, factor)
-    return _fit(height, width, factor, settings.budget(clip), 0)
+    rows, columns = _fit(height, width, factor, settings.budget(clip), 0)
+    cap = settings.frame_max_pixels if clip else None
+    return (rows, columns) if cap is None else _fit(rows, columns, factor, (0, cap), 0)
 
 
 def _fit(height: int, width: int, factor: int, budget: tuple[float, float], least_side: int) -> tuple[int, int]:

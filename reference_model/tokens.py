@@ -13,7 +13,7 @@ import numpy.typing as npt
 from reference_model.families import Clock
 from reference_model.preprocess import Grid
 from reference_model.prompt import IMAGE_PAD, PLACEHOLDER, SPECIAL_TOKENS, VIDEO_PAD, Segment, joined, timed
-from reference_model.settings import Positions, Settings
+from reference_model.settings import Positions, Settings, read_json
 from unite_bench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.exists():
         raise ModelError(f"{path}: no such file; a checkpoint folder needs the tokenizer as tokenizer.json")
+    if "vocab" not in (read_json(path).get("model") or {}):
+        raise ModelError(f"{path}: not a tokenizer, for it has no vocabulary; restore it from the checkpoint")
     tokenizer = Tokenizer.from_file(str(path))
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:

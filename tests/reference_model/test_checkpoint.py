@@ -1,0 +1,165 @@
+"""Checkpoints are found by folder or hub name, say what was chosen, and everything wrong is said before they load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_families import save_family
+
+import unite_bench
+from reference_model.checkpoint import Checkpoint
+from reference_model.embedder import ReferenceEmbedder
+from reference_model.preprocess import Preprocessing
+from reference_model.settings import Settings
+from unite_bench.encode.fingerprint import fingerprint
+from unite_bench.errors import ModelError, UsageError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NAME = "someone/Some-Qwen2-VL"
+
+
+@pytest.fixture
+def folder(tiny: Path, tmp_path: Path) -> Path:
+    return save_family(tmp_path / "qwen2_vl", "qwen2_vl", tiny / "tokenizer.json")
+
+
+@pytest.fixture
+def cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, offline, with one model at one commit."""
+    from huggingface_hub import constants
+
+    root = tmp_path / "hub"
+    at = root / f"models--{NAME.replace('/', '--')}"
+    shutil.copytree(folder, at / "snapshots" / COMMIT)
+    (at / "refs").mkdir()
+    (at / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(root))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return at
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("arguments", [[], [f"revision={COMMIT}"]])
+def test_a_hub_name_is_found_in_the_cache(arguments: list[str]) -> None:
+    embedder = unite_bench.load_embedder(f"reference:{NAME}", arguments)
+    assert embedder.card.name == f"reference:{NAME}"
+    assert embedder.card.revision == COMMIT
+    embedder.setup()
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(("name", "revision"), [("someone/another", None), (NAME, "f" * 40)])
+def test_what_is_not_in_the_cache_says_how_to_fetch_it(name: str, revision: str | None) -> None:
+    with pytest.raises(ModelError) as raised:
+        ReferenceEmbedder(name, revision).card
+    at = f" --revision {revision}" if revision else ""
+    assert f"hf download {name}{at}" in str(raised.value)
+    assert "HF_HUB_OFFLINE" in str(raised.value)
+
+
+def test_released_unite_is_known_by_its_hub_name(cache: Path) -> None:
+    released = cache.parent / "models--friedrichor--Unite-Base-Qwen2-VL-2B"
+    shutil.copytree(cache, released)
+    told = ReferenceEmbedder("friedrichor/Unite-Base-Qwen2-VL-2B").card.settings
+    assert told["positions"] == "1d (released UNITE, known by its name Unite-Base-Qwen2-VL-2B)"
+
+
+def test_a_folder_has_no_revision(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no revision 'main'"):
+        Checkpoint.find(str(folder), "main")
+
+
+def test_what_is_neither_folder_nor_name_is_listed() -> None:
+    with pytest.raises(ModelError, match=r"no checkpoint 'nanoo': give one of \['nano', 'nano-backbone'\]"):
+        Checkpoint.find("nanoo")
+
+
+def test_everything_wrong_with_the_settings_is_said_at_once(folder: Path) -> None:
+    wrong = {"positions": "2d", "max_length": -1, "max_pixels": 2.5, "fps": "one", "training_sets": "all", "cap": 3}
+    (folder / "unite.json").write_text(json.dumps(wrong))
+    with pytest.raises(ModelError) as raised:
+        ReferenceEmbedder(str(folder), min_frames=0).card
+    said = str(raised.value)
+    assert all(key in said for key in (*wrong, "min_frames"))
+    assert len(said.splitlines()) == 7
+
+
+def test_budgets_that_contradict_each_other_are_an_error(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"min_pixels 9,000 is above max_pixels 5,000"):
+        ReferenceEmbedder(str(folder), min_pixels=9000, max_pixels=5000).card
+
+
+@pytest.mark.parametrize(
+    ("given", "image", "frame"),
+    [
+        ({}, (60**2, 130**2), (60**2, 130**2)),
+        ({"max_pixels": 2000}, (28**2, 2000), (28**2, 2000)),
+        ({"min_pixels": 20_000}, (20_000, 20_000), (20_000, 20_000)),
+        ({"frame_max_pixels": 2000}, (60**2, 130**2), (28**2, 2000)),
+        ({"frame_min_pixels": 20_000}, (60**2, 130**2), (20_000, 20_000)),
+        ({"frame_min_pixels": 900, "frame_max_pixels": 9000}, (60**2, 130**2), (900, 9000)),
+    ],
+)
+def test_a_budget_that_is_asked_for_holds(
+    folder: Path, given: dict[str, int], image: tuple[int, int], frame: tuple[int, int]
+) -> None:
+    shown = Checkpoint.find(str(folder), given=given).preprocessing
+    assert (shown.budget(), shown.budget(clip=True)) == (image, frame)
+
+
+def test_arguments_are_typed_on_the_command_line_and_in_the_fingerprint(folder: Path) -> None:
+    one = unite_bench.load_embedder(f"reference:{folder}", ["positions=1d", "frame_max_pixels=5000"])
+    assert one.card.settings["positions"] == "1d (given)"
+    assert fingerprint(one, "float32") != fingerprint(unite_bench.load_embedder(f"reference:{folder}"), "float32")
+    with pytest.raises(UsageError, match="positions is one of mrope, 1d"):
+        unite_bench.load_embedder(f"reference:{folder}", ["positions=2d"])
+
+
+def test_the_record_says_what_was_chosen(folder: Path) -> None:
+    from unite_bench.encode.run import Encoder
+    from unite_bench.protocol import Settings as Protocol
+    from unite_bench.recording import describe_embedder
+
+    said = describe_embedder(Encoder(ReferenceEmbedder(str(folder), max_length=99)), Protocol())
+    assert said["backbone"] == "Qwen2-VL"
+    assert said["settings"] == {
+        "positions": "mrope (default)",
+        "sizes": "fitted once (default)",
+        "image_pixels": "3600 to 16900",
+        "frame_pixels": "3600 to 16900",
+        "max_length": "99",
+    }
+
+
+def test_settings_of_the_preprocessor_may_stand_in_the_joint_file(folder: Path) -> None:
+    alone = folder / "preprocessor_config.json"
+    raw = json.loads(alone.read_text())
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": raw}))
+    before = Checkpoint.find(str(folder)).preprocessing
+    alone.unlink()
+    found = Checkpoint.find(str(folder))
+    assert found.preprocessing == before != Preprocessing().under(Settings())
+    assert folder / "processor_config.json" in found.files()
+
+
+def test_damaged_weights_are_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ModelError, match="not a checkpoint that Qwen2-VL can load"):
+        ReferenceEmbedder(str(folder)).setup()
+
+
+def test_a_tokenizer_without_vision_tokens_is_named(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text().replace("<|video_pad|>", "<|other|>"))
+    with pytest.raises(ModelError, match=r"lacks <\|video_pad\|>"):
+        ReferenceEmbedder(str(folder)).setup()
+
+
+def test_a_damaged_tokenizer_is_named(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"tokenizer\.json: not a tokenizer"):
+        ReferenceEmbedder(str(folder)).setup()
