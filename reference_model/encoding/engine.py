@@ -23,6 +23,7 @@ from reference_model.encoding.features import Entry, FeatureCache, abandon
 from reference_model.encoding.lane import Device, Lane, Outcome, Pack, Request
 from reference_model.preprocess import Grid, Preprocessing, fitted_size, group_times
 from reference_model.prompt import render
+from reference_model.tokens import Prepared
 from unite_bench import media
 from unite_bench.errors import MediaError, UniteBenchError
 from unite_bench.items import Image, Item, Video, content_digest
@@ -104,6 +105,10 @@ class Engine:
         done = {key: self._made.pop(key) for key in set(keys)}
         return torch.stack([cast("torch.Tensor", done[key]) for key in keys])
 
+    def length(self, prompt: Prepared) -> int:
+        """How many tokens of a prompt are run."""
+        return self._devices[0].language.length(prompt)
+
     def _make(self, missing: Mapping[str, Item]) -> None:
         """Run packs until all that is missing has an outcome, and some of what comes next."""
         free: SimpleQueue[Lane] = SimpleQueue()
@@ -142,7 +147,7 @@ class Engine:
                 except UniteBenchError as error:
                     self._made[key] = error
                     continue
-                length = self._devices[0].language.length(request.prompt)
+                length = self.length(request.prompt)
                 area = sum(entry.grid.patches for entry, _ in new)
                 if requests and (tokens + length > self.budget.tokens or patches + area > self.budget.patches):
                     pack = Pack(tuple(requests), tuple(fresh))

@@ -80,6 +80,38 @@ def test_role_and_instruction_are_in_the_key_unless_the_card_says_otherwise(tmp_
     assert (blind.seen, blind.roles) == (["a"], ["query"]), "what is not in the key is not given to the model"
 
 
+class Foresighted(Lengths):
+    """Notes what it is told beforehand; has one vector for both roles."""
+
+    card = EmbedderCard(name="foresighted", modalities=frozenset({"text"}), dim=2, role_matters=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[list[str], Role]] = []
+
+    def cost(self, item: Item) -> float:
+        return 4096.0
+
+    def upcoming(self, items: Sequence[Item], role: Role) -> None:
+        if self.seen:
+            raise RuntimeError("told too late")
+        self.told.append(([f"{item.instruction or ''}{item.text}" for item in items], role))
+
+
+def test_an_embedder_is_told_once_what_it_will_be_asked_in_order(tmp_path: Path) -> None:
+    Encoder(Lengths(), tmp_path / "other").encode(texts("a"), "query")  # one that listens to nothing
+    model = Foresighted()
+    items = texts(*(word * 3 for word in "edcba"))
+    encoder = Encoder(model, tmp_path)
+    encoder.encode([*items, items[0]], "candidate")
+    assert len(model.roles) == 3, "two items a batch"
+    assert model.told == [(model.seen, "query")], "in the order of the batches, and the role as it is in the key"
+    encoder.encode(items, "candidate")
+    assert len(model.told) == 1, "nothing is missing, so nothing is to come"
+    with pytest.raises(ModelError, match=r"foresighted: upcoming\(\) raised RuntimeError: told too late"):
+        encoder.encode(texts("new"), "candidate")
+
+
 @pytest.mark.parametrize(
     ("word", "reason"),
     [("raise", "RuntimeError: cannot read this"), ("nan", "NaN or infinity"), ("zero", "zero vector")],

@@ -46,6 +46,9 @@ class AtStep(Embedder):
     def cost(self, item: Item) -> float:
         return self.inner.cost(item)
 
+    def upcoming(self, items: Sequence[Item], role: Role) -> None:
+        self.inner.upcoming(items, role)
+
     def embed(self, items: Sequence[Item], role: Role) -> Vectors | torch.Tensor | Sequence[Vectors | torch.Tensor]:
         return self.inner.embed(items, role)
 

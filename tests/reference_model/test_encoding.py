@@ -1,0 +1,443 @@
+"""The engine gives the vectors of one plain pass an item, whatever it shares, packs, keeps, decodes elsewhere or repeats."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fatal_media import Fatal, Faulty
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_model import NoiseClip, clip, picture
+
+from reference_model.backbone import Backbone
+from reference_model.checkpoint import CHECKPOINTS
+from reference_model.embedder import ReferenceEmbedder
+from reference_model.encoding import engine as engine_module
+from reference_model.encoding import language as language_module
+from reference_model.encoding.decoding import Decoder, decode
+from reference_model.encoding.engine import Budget, Engine, grid_of
+from reference_model.encoding.features import FeatureCache
+from reference_model.encoding.language import LanguagePass
+from reference_model.encoding.memory import Limit, OutOfMemory, in_pieces
+from reference_model.preprocess import Grid, patches
+from reference_model.prompt import OPENING, Segment, render
+from unite_bench.encode.run import Encoder
+from unite_bench.errors import MediaError, ModelError
+from unite_bench.items import Blob, FramePolicy, Image, Item, Text, Video
+
+ITEMS = [
+    Item((Text("a red circle"),)),
+    Item((Text("\n starts with what may merge with the opening"),)),
+    Item((picture(1),)),
+    Item((Text("left"), picture(2, 150, 60), Text("right"), picture(3)), instruction="Find it."),
+    Item((clip(4, 1),)),
+    Item((clip(5, 5),)),
+    Item((picture(1), clip(5, 5), Text("make it blue")), instruction="Find the video after the change."),
+    Item((Text("a much longer text about many things " * 4),)),
+]
+SMALL = Budget(tokens=96, patches=64)
+
+
+@pytest.fixture(scope="module", params=["mrope", "1d"])
+def backbone(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    folder = tmp_path_factory.mktemp("rule") / request.param
+    shutil.copytree(tiny, folder)
+    settings = json.loads((folder / "unite.json").read_text())
+    (folder / "unite.json").write_text(json.dumps({**settings, "positions": request.param}))
+    return Backbone.load(folder)
+
+
+@pytest.fixture
+def one(tiny: Path) -> Backbone:
+    return Backbone.load(tiny)
+
+
+@torch.inference_mode()
+def plainly(backbone: Backbone, items: Sequence[Item], rendered: Any = render) -> torch.Tensor:
+    """Item by item: decode, features, the whole prompt in one pass of its own."""
+    rows = []
+    for item in items:
+        frames = [decode(part) for part in item.parts if not isinstance(part, Text)]
+        cuts = [patches(held.pixels, backbone.preprocessing, times=held.times) for held in frames]
+        grids = [grid for _, grid in cuts]
+        features = backbone.visual(torch.cat([cut for cut, _ in cuts]), grids) if cuts else None
+        rows.append(backbone.vectors([backbone.prepare(rendered(item), grids)], [features]))
+    return torch.cat(rows)
+
+
+def change(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The greatest cosine change of a row."""
+    return float(
+        (1 - (one.double() * other.double()).sum(-1) / one.double().norm(dim=-1) / other.double().norm(dim=-1)).max()
+    )
+
+
+class Counted:
+    """Stands for a function, notes the size of each call, and may raise for those above a limit."""
+
+    def __init__(self, function: Any, size: Any, most: float = float("inf"), error: Exception | None = None):
+        self.function, self.size, self.most, self.error = function, size, most, error
+        self.calls: list[int] = []
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        size = self.size(*given, **named)
+        self.calls.append(size)
+        if size > self.most:
+            assert self.error is not None
+            raise self.error
+        return self.function(*given, **named)
+
+
+def seen_media(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> Counted:
+    counted = Counted(backbone.visual, lambda patches, grids: len(grids), **limits)
+    monkeypatch.setattr(backbone, "visual", counted)
+    return counted
+
+
+def seen_tokens(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> Counted:
+    model = backbone.model.model.language_model
+    counted = Counted(model.forward, lambda inputs_embeds, **named: inputs_embeds.shape[1], **limits)
+    monkeypatch.setattr(model, "forward", counted)
+    return counted
+
+
+@pytest.mark.parametrize("budget", [Budget(), SMALL, Budget(tokens=1, patches=1)], ids=["large", "small", "least"])
+@pytest.mark.parametrize("share", [True, False], ids=["shared-opening", "whole-prompts"])
+def test_vectors_are_those_of_plain_passes(backbone: Backbone, budget: Budget, share: bool) -> None:
+    expected = plainly(backbone, ITEMS)
+    engine = Engine([backbone], budget=budget, share_prefix=share)
+    assert change(engine.embed(ITEMS), expected) < 1e-6
+    assert change(engine.embed(ITEMS[::-1]).flip(0), expected) < 1e-6, "now from kept features"
+    assert (expected @ expected.T - torch.eye(len(ITEMS))).max() < 0.9999, "items that look alike test nothing"
+
+
+def test_the_opening_is_shared_and_a_prompt_without_it_is_run_whole(
+    one: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rendered(item: Item) -> tuple[Segment, ...]:
+        segments = render(item)
+        assert segments[0].text == OPENING
+        return segments[1:] if item in ITEMS[1:3] else segments
+
+    monkeypatch.setattr(engine_module, "render", rendered)
+    language = LanguagePass(one)
+    assert language.prefix is not None
+    prompts = [one.prepare(rendered(item), []) for item in ITEMS[:2]]
+    assert [language.shares(prompt) for prompt in prompts] == [True, False]
+    assert language.length(prompts[0]) == len(prompts[0]) - len(language.prefix.ids)
+    assert len(language.prefix.ids) >= 10, "nearly all of the opening"
+    assert change(Engine([one]).embed(ITEMS), plainly(one, ITEMS, rendered)) < 1e-6
+
+
+def test_without_common_tokens_nothing_is_shared(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_module, "OPENING", "")
+    assert LanguagePass(one).prefix is None
+    assert change(Engine([one]).embed(ITEMS), plainly(one, ITEMS)) < 1e-6
+
+
+def test_features_of_one_item_never_serve_another(one: Backbone) -> None:
+    """As many features as placeholders in all, but not prompt by prompt: defect 8 of the published code."""
+    language = LanguagePass(one)
+    frames = [decode(part) for part in (picture(1), picture(2, 150, 60))]
+    cuts = [patches(held.pixels, one.preprocessing) for held in frames]
+    features = [one.visual(cut, [grid]) for cut, grid in cuts]
+    prompts = [one.prepare(render(Item((picture(1),))), [grid]) for _, grid in cuts]
+    assert len(features[0]) != len(features[1])
+    with language.attending(), pytest.raises(ModelError, match=r"\d+ visual placeholders but \d+ visual features"):
+        language.vectors(prompts, features[::-1])
+
+
+def test_packed_attention_ends_with_the_pass(one: Backbone) -> None:
+    config = one.model.model.language_model.config
+    before = config._attn_implementation
+    Engine([one]).embed(ITEMS[:2])
+    assert config._attn_implementation == before
+    with pytest.raises(ModelError, match="too long and thin"):
+        Engine([one]).embed([Item((picture(1, 20, 5000),))])
+    assert config._attn_implementation == before
+
+
+def test_the_varlen_kernel_is_given_prompts_one_after_the_other(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel itself needs a GPU; what it is documented to do stands here in its place."""
+    from torch.nn.attention import varlen
+
+    def stands_for(
+        query: Any, key: Any, value: Any, starts: Any, all_starts: Any, most: int, most_all: int, **how: Any
+    ) -> Any:
+        assert (how["window_size"], how["enable_gqa"], starts.dtype) == (
+            (-1, 0),
+            query.shape[1] != key.shape[1],
+            torch.int32,
+        )
+        assert (int(starts.diff().max()), int(all_starts.diff().max())) == (most, most_all)
+        rows = []
+        for a, b, c, d in zip(starts, starts[1:], all_starts, all_starts[1:], strict=False):
+            seen = torch.ones(b - a, d - c, dtype=torch.bool).tril(int((d - c) - (b - a)))
+            own = [t.transpose(0, 1) for t in (query[a:b], key[c:d], value[c:d])]
+            attend = torch.nn.functional.scaled_dot_product_attention
+            rows.append(attend(*own, attn_mask=seen, scale=how["scale"], enable_gqa=how["enable_gqa"]).transpose(0, 1))
+        return torch.cat(rows)
+
+    monkeypatch.setattr(varlen, "varlen_attn", stands_for)
+    monkeypatch.setattr(language_module, "has_varlen", lambda device, dtype: True)
+    for share in (True, False):
+        engine = Engine([one], share_prefix=share)
+        assert engine._devices[0].language.varlen
+        assert change(engine.embed(ITEMS), plainly(one, ITEMS)) < 1e-6
+
+
+@pytest.mark.gpu
+def test_the_varlen_kernel_gives_the_same_vectors(tiny: Path) -> None:
+    engine = Engine([Backbone.load(tiny, "cuda", "bfloat16")])
+    assert engine._devices[0].language.varlen
+    assert change(engine.embed(ITEMS), plainly(Backbone.load(tiny), ITEMS)) < 1e-2
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 1e-2)])
+def test_vectors_of_nano_do_not_depend_on_what_they_are_encoded_with(dtype: str, bound: float) -> None:
+    nano = Backbone.load(CHECKPOINTS / "nano", "cpu", dtype)
+    together = Engine([nano]).embed(ITEMS)
+    alone = torch.cat([Engine([nano]).embed([item]) for item in ITEMS])
+    packed = Engine([nano], budget=SMALL).embed(ITEMS[::-1]).flip(0)
+    assert max(change(together, alone), change(together, packed)) < bound
+    assert change(together, plainly(nano, ITEMS)) < bound
+    assert together.dtype == torch.float32
+
+
+def test_every_medium_is_seen_once_a_run(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = seen_media(one, monkeypatch)
+    engine = Engine([one], budget=SMALL)
+    items = [Item((picture(1), Text(f"in another task {n}"))) for n in range(3)]
+    first = engine.embed([Item((picture(1),)), Item((picture(1), picture(1))), *items])
+    engine.upcoming(ITEMS)
+    engine.embed(ITEMS)
+    assert sum(seen.calls) == 5, "pictures 1, 2, 3 and clips 4, 5"
+    assert change(first, plainly(one, [Item((picture(1),)), Item((picture(1), picture(1))), *items])) < 1e-6
+
+
+def test_kept_features_are_bounded_and_made_again(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = seen_media(one, monkeypatch)
+    engine = Engine([one], budget=Budget(feature_bytes=1))
+    items = [Item((picture(n),)) for n in (1, 2, 1)]
+    vectors = [engine.embed([item]) for item in items]
+    assert (sum(seen.calls), torch.equal(vectors[0], vectors[2])) == (3, True)
+    cache = FeatureCache(limit=10)
+    for name in "abc":
+        cache.add(name, Grid(1, 2, 2), 4)
+    assert (["a" in cache, "b" in cache, "c" in cache], cache.bytes) == ([False, True, True], 8)
+    assert cache.get("b") is not None
+    cache.add("d", Grid(1, 2, 2), 4)
+    assert ["b" in cache, "c" in cache] == [True, False], "the least recently used one goes"
+
+
+def test_bytes_are_those_of_the_features(one: Backbone) -> None:
+    engine = Engine([one])
+    engine.embed(ITEMS)
+    held = [entry.features.result() for entry in engine.features._entries.values()]
+    assert engine.features.bytes == sum(feature.numel() * feature.element_size() for feature in held) > 0
+
+
+def test_clips_whose_frames_are_still_to_be_chosen_are_told_apart(one: Backbone) -> None:
+    policies = [FramePolicy(frames=frames) for frames in (2, 6)]
+    chosen = [Item((Video(NoiseClip(8, 12), policy=policy),)) for policy in policies]
+    engine = Engine([one])
+    few, many = (engine.embed([item]) for item in chosen)
+    assert change(few, many) > 1e-5
+    assert change(torch.cat([few, many]), torch.cat([Engine([one]).embed([item]) for item in chosen])) < 1e-6
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("[enforce fail] can't allocate memory: 9 GB"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "cpu"])
+def test_memory_that_runs_out_halves_the_budget_and_loses_nothing(
+    one: Backbone, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    expected = plainly(one, ITEMS)
+    engine = Engine([one])
+    media = seen_media(one, monkeypatch, most=2, error=error)
+    tokens = seen_tokens(one, monkeypatch, most=200, error=error)
+    assert change(engine.embed(ITEMS), expected) < 1e-6
+    assert max(media.calls) > 2 and max(tokens.calls) > 200, "it did run out"
+    failed = len([size for size in tokens.calls if size > 200])
+    before = len(tokens.calls)
+    engine.embed(ITEMS)
+    assert max(tokens.calls[before:]) <= 200 and failed >= 1, "the smaller budget stays"
+
+
+def test_what_never_fits_is_an_error_of_its_item(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine([one])
+    longest = max(len(one.prepare(render(item), [])) for item in ITEMS[:2])
+    tokens = seen_tokens(one, monkeypatch, most=longest, error=OUT_OF_MEMORY[0])
+    texts = [*ITEMS[:2], ITEMS[7]]
+    with pytest.raises(OutOfMemory, match="of one item do not fit into memory"):
+        engine.embed(texts)
+    before = len(tokens.calls)
+    assert change(engine.embed(ITEMS[:2]), plainly(one, ITEMS[:2])) < 1e-6
+    assert len(tokens.calls) - before == 2, "the two passes are those of the comparison: the vectors were kept"
+    seen_media(one, monkeypatch, most=0, error=OUT_OF_MEMORY[1])
+    with pytest.raises(OutOfMemory):
+        engine.embed([Item((picture(9),))])
+
+
+def test_other_errors_of_the_device_are_not_taken_for_memory(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine([one])
+    seen_media(one, monkeypatch, most=0, error=RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        engine.embed([ITEMS[2], ITEMS[0]])
+    monkeypatch.undo()
+    assert change(engine.embed([ITEMS[2]]), plainly(one, [ITEMS[2]])) < 1e-6, "nothing waits for what never came"
+
+
+@given(st.lists(st.integers(1, 30), max_size=20), st.integers(1, 60), st.integers(8, 40), st.booleans())
+def test_pieces_are_in_order_and_within_the_limit(sizes: list[int], limit: int, memory: int, padded: bool) -> None:
+    def held(start: int, stop: int) -> int:
+        own = sizes[start:stop]
+        return max(own) * len(own) if padded else sum(own)
+
+    def run(start: int, stop: int) -> tuple[int, int]:
+        if held(start, stop) > memory:
+            raise torch.OutOfMemoryError("out of memory")
+        return start, stop
+
+    at = 0
+    for stop, outcome in in_pieces(sizes, Limit(limit), run, padded):
+        if isinstance(outcome, OutOfMemory):
+            assert (stop, sizes[at] > memory) == (at + 1, True)
+        else:
+            assert outcome == (at, stop)
+            assert stop - at == 1 or held(at, stop) <= min(limit, memory)
+        at = stop
+    assert at == len(sizes)
+
+
+def test_two_devices_share_the_work(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbones = [Backbone.load(tiny), Backbone.load(tiny)]
+    expected = plainly(backbones[0], ITEMS)
+    counted = [seen_tokens(backbone, monkeypatch) for backbone in backbones]
+    media = [seen_media(backbone, monkeypatch) for backbone in backbones]
+    engine = Engine(backbones, budget=SMALL)
+    openings = [len(own.calls) for own in counted]
+    for _ in range(3):
+        assert change(engine.embed(ITEMS), expected) < 1e-6
+    assert all(len(own.calls) > begun for own, begun in zip(counted, openings, strict=True))
+    assert sum(sum(own.calls) for own in media) == 5, "features are shared by the devices"
+    embedder = ReferenceEmbedder(str(tiny))
+    embedder.setup("cpu,cpu")
+    assert change(torch.as_tensor(embedder.embed(ITEMS, "query")), expected) < 1e-6
+
+
+def test_what_comes_next_is_encoded_ahead_and_not_twice(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine([one], budget=Budget(tokens=96, patches=64, packs=100))
+    expected = plainly(one, ITEMS)
+    tokens = seen_tokens(one, monkeypatch)
+    engine.upcoming(ITEMS)
+    first = engine.embed(ITEMS[:2])
+    passes = len(tokens.calls)
+    rest = engine.embed(ITEMS[2:])
+    assert len(tokens.calls) == passes, "all was made with the first batch"
+    assert change(torch.cat([first, rest]), expected) < 1e-6
+    engine.embed(ITEMS[:1])
+    assert len(tokens.calls) == passes + 1, "vectors are given out once"
+
+
+def test_without_room_nothing_is_encoded_ahead(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = seen_tokens(one, monkeypatch)
+    engine = Engine([one])
+    engine.upcoming(ITEMS)
+    opening = len(tokens.calls)
+    for item in ITEMS:
+        engine.embed([item])
+    assert len(tokens.calls) - opening == len(ITEMS)
+
+
+BROKEN = Item((Image(Blob(b"no picture", "broken.png")),))
+
+
+def test_the_harness_names_a_broken_medium_and_keeps_the_others(tiny: Path, tmp_path: Path) -> None:
+    items = [Item(item.parts, item.instruction, id=f"n{number}") for number, item in enumerate([*ITEMS, BROKEN])]
+    done = Encoder(ReferenceEmbedder(str(tiny)), tmp_path).encode(items, "query", on_error="skip")
+    assert list(done.failed) == ["n8"]
+    assert "broken.png: not a readable picture" in done.failed["n8"]
+    assert done.usable.tolist() == [True] * 8 + [False]
+    assert change(torch.from_numpy(done.vectors[:8]), plainly(Backbone.load(tiny), ITEMS)) < 1e-6
+
+
+def test_a_medium_beside_a_broken_one_is_not_lost(one: Backbone) -> None:
+    engine = Engine([one])
+    for beside, error in ((BROKEN.parts[0], MediaError), (Image(Faulty()), ZeroDivisionError)):
+        with pytest.raises(error):
+            engine.embed([Item((picture(1), beside)), ITEMS[2]])
+        assert change(engine.embed([ITEMS[2]]), plainly(one, [ITEMS[2]])) < 1e-6
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    made = Decoder(workers=1)
+    yield made
+    made.close()
+
+
+def test_frames_of_a_worker_are_those_of_this_process(decoder: Decoder) -> None:
+    parts = [part for item in ITEMS for part in item.parts if not isinstance(part, Text)]
+    decoder.ahead(parts)
+    for part in (*parts, picture(20)):
+        there, here = decoder.frames(part), decode(part)
+        assert (there.pixels == here.pixels).all()
+        assert (there.times is None) == (here.times is None)
+        assert here.times is None or (there.times == here.times).all()
+    with pytest.raises(MediaError, match=r"broken\.png: not a readable picture"):
+        decoder.frames(BROKEN.parts[0])
+
+
+def test_a_medium_that_ends_its_worker_is_named_and_those_beside_it_are_not(decoder: Decoder) -> None:
+    fatal = Image(Fatal())
+    parts = [picture(30), fatal, picture(31)]
+    decoder.ahead(parts)
+    assert (decoder.frames(parts[0]).pixels == decode(parts[0]).pixels).all()
+    with pytest.raises(MediaError, match=r"fatal-0\.png: decoding it ended the worker process; re-export"):
+        decoder.frames(fatal)
+    assert (decoder.frames(parts[2]).pixels == decode(parts[2]).pixels).all()
+
+
+def test_an_engine_with_workers_gives_the_same_vectors(one: Backbone, decoder: Decoder) -> None:
+    engine = Engine([one])
+    engine.decoder = decoder
+    engine.upcoming([*ITEMS, BROKEN])
+    vectors = torch.cat([engine.embed(ITEMS[:3]), engine.embed(ITEMS[3:])])
+    assert change(vectors, plainly(one, ITEMS)) < 1e-6
+    with pytest.raises(MediaError, match=r"broken\.png"):
+        engine.embed([BROKEN])
+
+
+def test_workers_are_no_part_of_what_a_vector_depends_on(tiny: Path) -> None:
+    from unite_bench.encode.fingerprint import fingerprint
+
+    plain, busy = ReferenceEmbedder(str(tiny)), ReferenceEmbedder(str(tiny), workers=3)
+    assert fingerprint(plain, "float32") == fingerprint(busy, "float32")
+    assert engine_module.workers_of(["cpu", "cpu"]) == 0
+    assert engine_module.workers_of(["cuda:0"]) >= 1
+
+
+def test_the_grid_is_known_before_the_patches_are_cut(one: Backbone) -> None:
+    for part in (picture(1), picture(2, 150, 60), clip(4, 1), clip(5, 5)):
+        frames = decode(part)
+        assert grid_of(frames, one.preprocessing) == patches(frames.pixels, one.preprocessing, times=frames.times)[1]
+
+
+def test_prompts_of_prepared_parts_are_packed_in_their_order() -> None:
+    from reference_model.encoding.attention import pack
+
+    packing = pack([2, 3], None, torch.device("cpu"), varlen=False)
+    assert packing.rows.tolist() == [[0, 1, 0], [2, 3, 4]]
+    assert packing.places.tolist() == [0, 1, 3, 4, 5]
+    assert packing.bounds.tolist() == packing.all_bounds.tolist() == [0, 2, 5]
