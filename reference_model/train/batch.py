@@ -130,6 +130,7 @@ class Loader(DataLoader[Batch]):
 
     def __init__(self, batches: Batches, start: Callable[[], int], workers: int):
         self._total = len(batches)
+        self.ahead = workers == 0
         super().__init__(
             batches,
             batch_size=None,
@@ -143,7 +144,7 @@ class Loader(DataLoader[Batch]):
         return self._total
 
     def __iter__(self) -> Any:
-        return super().__iter__() if self.num_workers else _ahead(super().__iter__())
+        return _ahead(super().__iter__()) if self.ahead else super().__iter__()
 
 
 class _From(Sampler[int]):

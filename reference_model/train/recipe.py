@@ -139,10 +139,13 @@ class Schedule(Strict):
 
 
 class Evaluation(Strict):
-    """A suite of the harness, run on the live model every so many steps."""
+    """A suite of the harness, run on the live model every so many steps; or pools of scenes that are no test, or both."""
 
-    suite: str = "checkpoint"
     steps: Positive
+    suite: str | None = "checkpoint"
+    scenes: int | None = Field(
+        default=None, description="training seed of scenes that nothing trains on: hit@1 of small pools of them"
+    )
 
 
 class Checkpoints(Strict):

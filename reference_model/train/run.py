@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,19 +23,21 @@ from reference_model.train.recipe_reader import Plan
 from unite_bench.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import TrainerCallback, TrainingArguments
 
     from reference_model.backbone import Backbone
     from reference_model.preprocess import Preprocessing
     from reference_model.train.feature_store import FeatureStore
     from reference_model.train.material import Material
     from reference_model.train.media import MediaSource
+    from reference_model.train.trainer import ContrastiveTrainer
 
 RUN_FILE = "run.json"
 
 
-def train_stage(plan: Plan, name: StageName) -> Path:
+def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback] = ()) -> Path:
     """Train the stage, or go on with it; the folder of its merged checkpoint. A finished stage is not repeated.
+    `callbacks` are called beside its own.
 
     Raises SpecError, UsageError, DataError or ModelError for what is wrong with recipe, data or checkpoint, before the first
     step wherever it can be known then.
@@ -56,7 +59,7 @@ def train_stage(plan: Plan, name: StageName) -> Path:
     from reference_model.train.batch import Batches
     from reference_model.train.encoder import Encoder
     from reference_model.train.trainer import ContrastiveTrainer
-    from reference_model.train.watching import Evaluation, Log, States, last_state
+    from reference_model.train.watching import Log, States, last_state
 
     logging.disable_progress_bar()  # the log says how far the stage is
     checkpoint = find_start(plan, start)
@@ -83,18 +86,39 @@ def train_stage(plan: Plan, name: StageName) -> Path:
         BadRows(folder, plan.recipe.max_bad_rows),
         [Log(folder / "training.jsonl", name), States(stage.checkpoints)],
     )
-    if stage.evaluation is not None:
-        from reference_model.train.live import live_embedder
-
-        asked = stage.evaluation
-        wrap = live_embedder(backbone, checkpoint, plan.recipe.name)
-        trainer.add_callback(Evaluation(wrap, trainer.log, asked.suite, asked.steps, folder / "results"))
+    for callback in (*evaluations(plan, name, backbone, checkpoint, trainer, arguments), *callbacks):
+        trainer.add_callback(callback)
     set_seed(plan.recipe.seed)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     if arguments.process_index == 0:
         save_adapters(adapted, folder / "adapter", base)
         write_merged(plan, name, adapted, backbone, material)
     return plan.merged(name)
+
+
+def evaluations(
+    plan: Plan,
+    name: StageName,
+    backbone: Backbone,
+    start: Checkpoint,
+    trainer: ContrastiveTrainer,
+    arguments: TrainingArguments,
+) -> list[TrainerCallback]:
+    """The scores that the recipe asks for: of a suite, of scenes."""
+    asked = plan.stage(name).evaluation
+    found: list[TrainerCallback] = []
+    if asked is not None and asked.suite is not None:
+        from reference_model.train.live import live_embedder
+        from reference_model.train.watching import Evaluation
+
+        wrap = live_embedder(backbone, start, plan.recipe.name)
+        found.append(Evaluation(wrap, trainer.log, asked.suite, asked.steps, plan.folder(name) / "results"))
+    if asked is not None and asked.scenes is not None:
+        from reference_model.train.scene_validation import open_scenes
+
+        with arguments.main_process_first():
+            found.append(open_scenes(asked.scenes, asked.steps, plan.work, backbone, trainer.log))
+    return found
 
 
 def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:

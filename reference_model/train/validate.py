@@ -11,7 +11,7 @@ import numpy as np
 from reference_model.backbone import Settings
 from reference_model.preprocess import Preprocessing
 from reference_model.train.contrastive import item_vectors
-from reference_model.train.features import Features, compute_features
+from reference_model.train.features import Features
 from reference_model.train.language import language_loss
 from reference_model.train.lessons import change_talk, clip_talk, reading_talk, still_talk
 from reference_model.train.pairs import Pair, modality_bits
@@ -120,10 +120,6 @@ def retrieval(
                 found["modality"] = _share(bits[first] == bits[targets])
     model.train()
     return found
-
-
-def validation_features(model: Any, world: World, preprocessing: Preprocessing) -> Features:
-    return compute_features(model, [world.images, world.clips], preprocessing)
 
 
 def _own_pool(pairs: Sequence[Pair], place: dict[str, int]) -> Any:

@@ -66,10 +66,8 @@ class Log(TrainerCallback):  # type: ignore[misc]
                 "rate" if name == "learning_rate" else name: value for name, value in logs.items() if name != "epoch"
             }
         elif any(name.startswith("eval_") for name in logs):
-            scores = {
-                name.removeprefix("eval_unite_bench_"): value for name, value in logs.items() if name[:5] == "eval_"
-            }
-            row["validation"] = scores
+            named = {name.removeprefix("eval_"): value for name, value in logs.items() if name.startswith("eval_")}
+            row["validation"] = {name.removeprefix("unite_bench_"): value for name, value in named.items()}
         else:
             return
         with self.path.open("a", encoding="utf-8") as file:

@@ -16,6 +16,7 @@ from reference_model.backbone import Backbone, Settings
 from reference_model.train.adapters import base_digest
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
+from reference_model.train.world import Sizes
 from unite_bench.errors import UsageError
 
 
@@ -145,3 +146,20 @@ def test_effective_weights_are_the_two_paths_in_one(ground: Ground) -> None:
     train_stage(ground.plan("paths", {"lora": {"dropout": 0}, "steps": 3}), "adaptation")
     train_stage(ground.plan("one", {"lora": {"dropout": 0, "effective_weights": True}, "steps": 3}), "adaptation")
     assert ground.losses("one") == pytest.approx(ground.losses("paths"), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_drawn_pairs_are_trained_on_and_validated_on_scenes_of_another_seed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"stills": 24, "movings": 8, "still_edits": 8, "clip_edits": 4, "fused": 8}
+    monkeypatch.setattr("reference_model.train.scene_validation.SIZES", Sizes(**sizes))
+    draws = {"sets": {"scenes-adaptation": 1.0, "scenes-instruction": 0.5}, "sizes": sizes}
+    asked = {"suite": None, "scenes": 1_900_000, "steps": 2}
+    plan = ground.plan(stage={"data": {"draws": draws}, "steps": 3, "evaluation": asked})
+    merged = train_stage(plan, "adaptation")
+    scored = [row["validation"] for row in ground.log() if "validation" in row]
+    assert len(scored) == 2 and {"t2i", "i2t", "union", "modality"} <= set(scored[0])
+    assert json.loads((merged / "made.json").read_text())["sources"] == ["scenes-generator"]
+    rendered = {path.name for path in (ground.folder / "work").glob("images-*")}
+    assert rendered == {"images-1000001", "images-1900000"}
