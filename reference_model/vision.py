@@ -22,7 +22,7 @@ def visual_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) ->
     number of DeepStack layers)). Equal to what the tower of transformers gives."""
     import torch
 
-    if tower.config.model_type == BATCHED:
+    if tower.config.model_type == BATCHED and "flash" not in tower.config._attn_implementation:
         return _batched_features(tower, patches, grids)
     shapes = torch.tensor([[grid.time, grid.rows, grid.columns] for grid in grids], device=patches.device)
     found = tower(patches, grid_thw=shapes)
@@ -33,7 +33,8 @@ def _batched_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) 
     """What transformers' Qwen2-VL vision tower gives, but with attention batched over frames of equal size.
 
     transformers attends frame by frame in a Python loop where no varlen kernel is at hand; frames of one size are the
-    rule here, so that they are stacked instead. Tested to be equal. Frames of other sizes take turns.
+    rule here, so that they are stacked instead. Tested to be equal. Frames of other sizes take turns. Where the varlen
+    kernel is (encoding/attention.py), the tower of transformers packs all frames, and this is left out.
     """
     import torch
 

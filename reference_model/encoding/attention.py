@@ -3,7 +3,7 @@
 transformers calls `packed_attention` in every layer of the language model (its attention interface). Keys and values of a
 prefix that all prompts share may be given; every token sees them. Two forms: the varlen kernel of torch (CUDA, half
 precision), and everywhere else `scaled_dot_product_attention` over the prompts laid side by side, padded for just this
-product.
+product. With the kernel, the vision tower packs the frames of all media in the same way (`frame_attention`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 NAME = "reference-packed"  # under which transformers knows it; it has no mask of its own, so none is made
+FRAMES_NAME = "reference-flash-frames"  # a name with "flash" is given where each frame, or window, begins
 
 
 @dataclass(frozen=True)
@@ -171,16 +172,42 @@ def _varlen(
     return cast("torch.Tensor", seen)
 
 
+def frame_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Query, key and value (1, heads, patches, width) -> (1, patches, heads, width): each frame sees itself alone."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    if cu_seq_lens_q is None or max_length_q is None:
+        raise ModelError("frame attention was called without the bounds of frames; it is for vision towers alone")
+    bounds = cu_seq_lens_q.int()
+    queries, keys, values = (packed[0].transpose(0, 1) for packed in (query, key, value))
+    seen = varlen_attn(queries, keys, values, bounds, bounds, max_length_q, max_length_q, scale=scaling)
+    return cast("torch.Tensor", seen)[None], None
+
+
 @contextmanager
-def packed(language_model: Any) -> Iterator[None]:
-    """Within it, the language model attends to packed prompts; afterwards as before."""
+def packed(model: Any, varlen: bool) -> Iterator[None]:
+    """Within it, the language model attends to packed prompts, and with `varlen` the vision tower to packed frames;
+    afterwards both as before."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, packed_attention)
-    config = language_model.config
-    was = config._attn_implementation
-    config._attn_implementation = NAME
+    AttentionInterface.register(FRAMES_NAME, frame_attention)
+    names = {NAME: model.language_model.config} | ({FRAMES_NAME: model.visual.config} if varlen else {})
+    before = [(config, config._attn_implementation) for config in names.values()]
     try:
+        for name, config in names.items():
+            config._attn_implementation = name
         yield
     finally:
-        config._attn_implementation = was
+        for config, name in before:
+            config._attn_implementation = name

@@ -67,6 +67,8 @@ class Lane:
         self.device = device
         self._cuda = device.backbone.device.type == "cuda"
         self._stream = torch.cuda.Stream(device.backbone.device) if self._cuda else None
+        if self._cuda:
+            torch.cuda.synchronize(device.backbone.device)  # weights and opening are there before any stream reads them
 
     def run(self, pack: Pack) -> dict[str, Outcome]:
         """By key, (width,) fp32 on the CPU, L2-normalised, or why there is none. Sets the features of the fresh media."""
@@ -101,7 +103,7 @@ class Lane:
             sizes = [grid.tokens(merge) for grid in grids]
             for (entry, _), here, kept in zip(own, done.split(sizes), done.cpu().split(sizes), strict=True):
                 found[entry.digest] = here
-                entry.features.set_result(kept)
+                entry.features.set_result(kept.clone())  # so that an entry that goes takes its memory along
 
         try:
             start = 0

@@ -39,7 +39,7 @@ class LanguagePass:
 
     def attending(self) -> AbstractContextManager[None]:
         """Within it `vectors` may be called; the model attends to packed prompts, and to nothing else."""
-        return packed(self._language_model)
+        return packed(self.backbone.model.model, self.varlen)
 
     def shares(self, prompt: Prepared) -> bool:
         """Whether the prompt begins with the shared tokens, and has more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ import torch
 from fatal_media import Fatal, Faulty
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_families import save_family
 from tiny_model import NoiseClip, clip, picture
+from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS
@@ -25,6 +28,7 @@ from reference_model.encoding.engine import Budget, Engine, grid_of
 from reference_model.encoding.features import FeatureCache
 from reference_model.encoding.language import LanguagePass
 from reference_model.encoding.memory import Limit, OutOfMemory, in_pieces
+from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, patches
 from reference_model.prompt import OPENING, Segment, render
 from unite_bench.encode.run import Encoder
@@ -163,33 +167,58 @@ def test_packed_attention_ends_with_the_pass(one: Backbone) -> None:
     assert config._attn_implementation == before
 
 
-def test_the_varlen_kernel_is_given_prompts_one_after_the_other(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel itself needs a GPU; what it is documented to do stands here in its place."""
-    from torch.nn.attention import varlen
+def varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: torch.Tensor,
+    all_starts: torch.Tensor,
+    most: int,
+    most_all: int,
+    *,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """What torch's kernel is documented to do, sequence by sequence; causal masks are aligned at the ends."""
+    assert (starts.dtype, all_starts.dtype, query.ndim) == (torch.int32, torch.int32, 3)
+    assert (int(starts.diff().max()), int(all_starts.diff().max())) == (most, most_all)
+    assert enable_gqa or query.shape[1] == key.shape[1]
+    assert (int(starts[-1]), int(all_starts[-1])) == (len(query), len(key))
+    rows = []
+    for a, b, c, d in zip(starts, starts[1:], all_starts, all_starts[1:], strict=False):
+        seen = torch.ones(b - a, d - c, dtype=torch.bool)
+        if window_size == (-1, 0):
+            seen = seen.tril(int((d - c) - (b - a)))
+        own = [t.transpose(0, 1) for t in (query[a:b], key[c:d], value[c:d])]
+        attend = torch.nn.functional.scaled_dot_product_attention
+        rows.append(attend(*own, attn_mask=seen, scale=scale, enable_gqa=enable_gqa).transpose(0, 1))
+    return torch.cat(rows)
 
-    def stands_for(
-        query: Any, key: Any, value: Any, starts: Any, all_starts: Any, most: int, most_all: int, **how: Any
-    ) -> Any:
-        assert (how["window_size"], how["enable_gqa"], starts.dtype) == (
-            (-1, 0),
-            query.shape[1] != key.shape[1],
-            torch.int32,
-        )
-        assert (int(starts.diff().max()), int(all_starts.diff().max())) == (most, most_all)
-        rows = []
-        for a, b, c, d in zip(starts, starts[1:], all_starts, all_starts[1:], strict=False):
-            seen = torch.ones(b - a, d - c, dtype=torch.bool).tril(int((d - c) - (b - a)))
-            own = [t.transpose(0, 1) for t in (query[a:b], key[c:d], value[c:d])]
-            attend = torch.nn.functional.scaled_dot_product_attention
-            rows.append(attend(*own, attn_mask=seen, scale=how["scale"], enable_gqa=how["enable_gqa"]).transpose(0, 1))
-        return torch.cat(rows)
 
-    monkeypatch.setattr(varlen, "varlen_attn", stands_for)
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_family_is_packed_for_the_varlen_kernel_and_without_it(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The kernel itself needs a GPU; a function of the same meaning stands in its place."""
+    from torch.nn.attention import varlen as module
+
+    model = Backbone.load(save_family(tmp_path / kind, kind, tiny / "tokenizer.json"))
+    expected = plainly(model, ITEMS)
+    assert change(Engine([model], budget=SMALL).embed(ITEMS), expected) < 1e-6
+    counted = Counted(varlen, lambda query, *others, window_size=(-1, -1), **named: window_size[1])
+    monkeypatch.setattr(module, "varlen_attn", counted)
     monkeypatch.setattr(language_module, "has_varlen", lambda device, dtype: True)
     for share in (True, False):
-        engine = Engine([one], share_prefix=share)
+        engine = Engine([model], share_prefix=share)
         assert engine._devices[0].language.varlen
-        assert change(engine.embed(ITEMS), plainly(one, ITEMS)) < 1e-6
+        assert change(engine.embed(ITEMS), expected) < 1e-6
+    assert set(counted.calls) == {0, -1}, "by the language model, and by the vision tower"
+    towers = {
+        config._attn_implementation
+        for config in (model.model.model.visual.config, model.model.model.language_model.config)
+    }
+    assert not any(name.startswith("reference-") for name in towers)
 
 
 @pytest.mark.gpu
@@ -240,7 +269,7 @@ def test_bytes_are_those_of_the_features(one: Backbone) -> None:
     engine = Engine([one])
     engine.embed(ITEMS)
     held = [entry.features.result() for entry in engine.features._entries.values()]
-    assert engine.features.bytes == sum(feature.numel() * feature.element_size() for feature in held) > 0
+    assert engine.features.bytes == sum(feature.untyped_storage().nbytes() for feature in held) > 0
 
 
 def test_clips_whose_frames_are_still_to_be_chosen_are_told_apart(one: Backbone) -> None:
@@ -441,3 +470,27 @@ def test_prompts_of_prepared_parts_are_packed_in_their_order() -> None:
     assert packing.rows.tolist() == [[0, 1, 0], [2, 3, 4]]
     assert packing.places.tolist() == [0, 1, 3, 4, 5]
     assert packing.bounds.tolist() == packing.all_bounds.tolist() == [0, 2, 5]
+
+
+def test_the_benchmark_compares_equal_vectors_and_counts_what_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny shape of the code that measures 2B on a GPU."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import encode
+
+    items = [Item((Text("a red circle"),)), Item((picture(1),)), Item((clip(5, 5), Text("make it blue"), picture(1)))]
+    monkeypatch.setattr(encode, "collected", lambda suite, share: items)
+    given = {"suite": "any", "share": (1, 1), "items": None, "size": "tiny", "device": "cpu", "dtype": "float32"}
+    found = encode.measured(argparse.Namespace(**given, batch=2, runs=2, peak="h200"))
+    assert (found["distinct_items"], found["media"], found["distinct_media"]) == (3, 3, 2)
+    backbone = encode.loaded("tiny", "cpu", "float32")
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        plainly(backbone, [items[0]])
+    language = LanguagePass(backbone)
+    assert language.prefix is not None
+    one = encode.run_flops(backbone, items[:1])
+    shared = len(language.prefix.ids) / len(backbone.prepare(render(items[0]), []))
+    assert 0.8 * (1 - shared) < one / counter.get_total_flops() < 1.2 * (1 - shared)
+    monkeypatch.setattr(encode, "engine_run", lambda *given: -torch.ones(3, 64) / 8)
+    with pytest.raises(AssertionError, match="other vectors"):
+        encode.measured(argparse.Namespace(**given, batch=2, runs=1, peak=None))
