@@ -78,6 +78,7 @@ def test_a_record_that_cannot_be_a_row_says_why(tmp_path: Path) -> None:
         "it says 'text,image', the candidate is text": {"query": good, "candidate": good, "target_modal": "text,image"},
         "a medium is 3": {"query": {"image": 3}, "candidate": good},
         "surrogates not allowed": {"query": {"text": "\ud800"}, "candidate": good},
+        "the path of a medium: surrogates": {"query": {"image": "\ud800"}, "candidate": good},
         "a side is str": {"query": good, "candidate": good, "negative": ["x"]},
     }
     for message, record in wrong.items():
@@ -109,6 +110,9 @@ def test_a_unite_file_is_read_with_its_negatives_and_its_bad_records(tmp_path: P
         assert [item.modality for item in last.row.negatives] == ["text", "image"] and last.row.both
     source = UniteSource(kind="unite", name="u", path="x.json", first=2)
     assert len(everything(source, tmp_path)) == 2
+    (tmp_path / "x.jsonl").write_text("{\n" + json.dumps(records[0]))  # a broken line costs itself alone
+    found = everything(UniteSource(kind="unite", name="u", path="x.jsonl"), tmp_path)
+    assert bad(found) == [(0, "not JSON")] and [one[0] for one in rows(found)] == ["u:1"]
 
 
 # Huge JSON
@@ -190,10 +194,17 @@ def test_jsonl_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
 
 def test_bad_rows_of_a_table_are_listed_and_the_others_read(tmp_path: Path) -> None:
     lines = ['{"q": "a", "t": "b"}', "{", "[1]", '{"q": "", "t": "b"}', '{"q": 3, "t": "b"}', '{"q": "c", "t": "d"}']
+    lines.append('{"q": "a\\ud800", "t": "b"}')
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     found = everything(TableSource(kind="table", name="s", path="x.jsonl", **TEXTS), tmp_path)
     assert [one[0] for one in rows(found)] == ["s:0", "s:5"]
-    assert bad(found) == [(1, "not JSON"), (2, "not an object"), (3, "empty text"), (4, "not a text")]
+    assert bad(found) == [
+        (1, "not JSON"),
+        (2, "not an object"),
+        (3, "empty text"),
+        (4, "not a text"),
+        (6, "not Unicode"),
+    ]
     (tmp_path / "x.csv").write_text("q,t\na,b\nc\nd,e,f\ng,h\n")
     found = everything(TableSource(kind="table", name="s", path="x.csv", **TEXTS), tmp_path)
     assert [one[0] for one in rows(found)] == ["s:0", "s:3"]
@@ -228,6 +239,11 @@ def test_encoded_media_of_parquet_are_not_read_but_addressed(tmp_path: Path) -> 
     found = rows(everything(source, tmp_path))
     medium = found[1][2].parts[0].medium
     assert isinstance(medium, ParquetCell) and medium.data == b"second"
+    whole = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(whole[:4] + bytes(200) + whole[204:])
+    with pytest.raises(DataError, match=r"x\.parquet: cannot be read"):
+        everything(source, tmp_path)
+    (tmp_path / "x.parquet").write_bytes(whole)
     wrong = TableSource(kind="table", name="s", path="x.parquet", query=Side(text="qq"), target=Side(image="image"))
     with pytest.raises(DataError, match=r"no column 'qq'; did you mean 'q'\?"):
         everything(wrong, tmp_path)

@@ -57,7 +57,7 @@ class Labels:
             target=items[1],
             negatives=items[2],
             granularity=granularity,
-            topic=str(_cell(source.topic, record)),
+            topic=unicode(str(_cell(source.topic, record)), "topic"),
             weight=source.weight,
             unmasked=source.unmasked,
             both=source.both,
@@ -88,3 +88,12 @@ def _cell(value: Any, record: Mapping[str, Any]) -> Any:
     if found is None:
         raise BadRecord("empty column", f"{value.column!r} has no value in this row")
     return found
+
+
+def unicode(text: str, where: str) -> str:
+    """The text, if it can be written as UTF-8: JSON may hold halves of characters. Raises BadRecord."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRecord("not Unicode", f"{where}: {error.reason}") from error
+    return text

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reference_model.curation.readers.found import BadRecord, Items
+from reference_model.curation.readers.found import BadRecord, Items, unicode
 from reference_model.curation.sources import Side
 from unite_bench.items import Blob, File, Image, Item, Part, Text, Video
 from unite_bench.spec.model import Column
@@ -42,11 +42,7 @@ def text_of(cell: Any, column: str) -> str:
         raise BadRecord("empty text", f"column {column!r}")
     if not isinstance(cell, str):
         raise BadRecord("not a text", f"column {column!r} holds {type(cell).__name__}")
-    try:
-        cell.encode()
-    except UnicodeEncodeError as error:
-        raise BadRecord("not Unicode", f"column {column!r}: {error.reason}") from error
-    return cell
+    return unicode(cell, f"column {column!r}")
 
 
 def _several(side: Side, cells: Mapping[str, Any], locate: Locate) -> list[Item]:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from reference_model.curation.cells import ParquetCell
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, unicode
 from reference_model.curation.readers.sides import Locate, items_of
 from reference_model.curation.rows import relative
 from reference_model.curation.sources import HubSource, TableSource
@@ -66,19 +69,19 @@ def check_columns(where: object, wanted: Sequence[str], there: Iterable[str]) ->
 def records_of(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     """Records of one file with at least these columns; a line that is none comes as a BadRecord."""
     readers: dict[str, Callable[[Path, Sequence[str]], Iterator[Any]]]
-    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    readers = {".jsonl": jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: unknown kind of table {path.suffix!r}; use {', '.join(readers)}")
     try:
         yield from reader(path, columns)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch or write the file again") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason})") from error
 
 
-def _jsonl(path: Path, _columns: Sequence[str]) -> Iterator[Any]:
+def jsonl(path: Path, _columns: Sequence[str] = ()) -> Iterator[Any]:
     """One value a line; a line that is no JSON comes as a BadRecord."""
     with path.open(encoding="utf-8-sig") as file:
         for line in file:
@@ -104,13 +107,7 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     """Columns of encoded media are not read: their cells stand for themselves."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({error})") from error
+    file = pq.ParquetFile(path)
     schema = file.schema_arrow
     check_columns(path, columns, schema.names)
     encoded = {name: ENCODED for name in columns if _holds_bytes(schema.field(name).type)}
@@ -131,8 +128,6 @@ ENCODED = _Encoded()
 
 
 def _holds_bytes(kind: Any) -> bool:
-    import pyarrow as pa
-
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index("bytes") >= 0)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
@@ -144,6 +139,6 @@ def _locate(path: Path, at: int, media: Path) -> Locate:
             return ParquetCell(path, at, column)
         if not isinstance(cell, str):
             raise BadRecord("not a path", f"column {column!r} holds {type(cell).__name__}")
-        return File(media / cell)
+        return File(media / unicode(cell, f"column {column!r}"))
 
     return locate

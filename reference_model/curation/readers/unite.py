@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, unicode
 from reference_model.curation.readers.json_stream import values
 from reference_model.curation.readers.sides import text_of
+from reference_model.curation.readers.tables import jsonl
 from reference_model.curation.rows import relative
 from reference_model.curation.sources import UniteSource
 from unite_bench.items import File, Image, Item, Part, Text, Video, modality
@@ -28,9 +29,9 @@ def read(source: UniteSource, labels: Labels, folder: Path, root: Path) -> Itera
     """Rows and bad records of the file."""
     path = folder / source.path
     media = path.parent if source.media is None else folder / source.media
-    name = relative(path, root)
+    name, records = relative(path, root), jsonl(path) if path.suffix == ".jsonl" else values(path)
     return labels.found(
-        ((name, at, value) for at, value in enumerate(values(path))), lambda _file, _at, value: items_of(value, media)
+        ((name, at, value) for at, value in enumerate(records)), lambda _file, _at, value: items_of(value, media)
     )
 
 
@@ -83,4 +84,4 @@ def _paths(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [] if value in (None, "") else [value]
     if not all(isinstance(path, str) and path for path in listed):
         raise BadRecord("not a path", f"a medium is {value!r}"[:200])
-    return listed
+    return [unicode(path, "the path of a medium") for path in listed]
