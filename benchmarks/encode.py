@@ -38,6 +38,7 @@ from reference_model.cost.shapes import NAMED, ModelShape
 from reference_model.embedder import ReferenceEmbedder
 from reference_model.encoding.decoding import decode
 from reference_model.encoding.engine import Engine, grid_of, workers_of
+from reference_model.packing import common_opening
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.prompt import render
 from reference_model.settings import Settings
@@ -90,6 +91,7 @@ class PlainLoop:
     @torch.inference_mode()
     def __call__(self, items: Sequence[Item]) -> torch.Tensor:
         """(n, width) fp32 on the CPU, L2-normalised."""
+        self.backbone.model.set_attn_implementation("sdpa")  # whole prompts, not packed
         starts = range(0, len(items), self.size)
         return torch.cat([self.batch(items[start : start + self.size]) for start in starts])
 
@@ -178,15 +180,16 @@ def loaded(size: str, device: str, dtype: str) -> Backbone:
 def run_flops(backbone: Backbone, items: Sequence[Item]) -> float:
     """FLOPs of the engine's run: distinct media through the tower, prompts without their shared opening."""
     shape = ModelShape.from_config(backbone.model.config.to_dict())
-    engine = Engine([backbone])
     grids: dict[str, Grid] = {}
-    lengths: Counter[int] = Counter()
+    prompts = []
     for item in items:
         for part in item.parts:
             if not isinstance(part, Text) and part.digest not in grids:
                 grids[part.digest] = grid_of(decode(part), backbone.preprocessing)
-        prompt = backbone.prepare(render(item), [grids[p.digest] for p in item.parts if not isinstance(p, Text)])
-        lengths[engine.length(prompt)] += 1
+        own = [grids[part.digest] for part in item.parts if not isinstance(part, Text)]
+        prompts.append(backbone.prepare(render(item), own))
+    shared = common_opening(prompts)
+    lengths = Counter(len(prompt) - shared for prompt in prompts)
     language = language_forward(shape.language, {length: float(n) for length, n in lengths.items()}, None)
     return language + sum(vision_forward(shape.vision, grid) for grid in grids.values())
 

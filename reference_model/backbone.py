@@ -20,7 +20,7 @@ from reference_model.families import Clock
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.prompt import Segment
 from reference_model.settings import SETTINGS_FILE, Positions, Settings, read_json
-from reference_model.states import last_states, padded
+from reference_model.states import last_states
 from reference_model.tokens import Prepared, load_tokenizer, prepare
 from reference_model.vision import visual_features
 from unite_bench.errors import ModelError
@@ -37,7 +37,6 @@ __all__ = [
     "Settings",
     "last_states",
     "load_tokenizer",
-    "padded",
     "prepare",
     "read_json",
     "read_preprocessing",

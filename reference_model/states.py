@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from reference_model.packing import common_opening, pack, take_packed
 from reference_model.tokens import Prepared
 from unite_bench.errors import ModelError
 
@@ -15,71 +16,62 @@ if TYPE_CHECKING:
 
 
 def last_states(model: Any, prompts: Sequence[Prepared], features: Sequence[torch.Tensor | None]) -> torch.Tensor:
-    """(n, width) final hidden states of the last tokens; padded on the left where the lengths differ."""
+    """(n, width) final hidden states of the last tokens, in one pass over packed prompts, with gradient where there is any.
 
-    embeddings, positions, mask = padded(model, prompts, features)
+    `features[i]` holds the visual features of prompt i, all its media in order, or None. Raises `ModelError` if they are not
+    as many as its visual placeholders, or of another model.
+    """
+    _check(model, prompts, features)
+    shared = common_opening(prompts)
+    whole = Prepared(
+        np.concatenate([prompts[0].ids[:shared], *(prompt.ids[shared:] for prompt in prompts)]),
+        np.concatenate(
+            [prompts[0].positions[:, :shared], *(prompt.positions[:, shared:] for prompt in prompts)], axis=1
+        ),
+        np.concatenate([prompts[0].visual[:shared], *(prompt.visual[shared:] for prompt in prompts)]),
+    )
+    take_packed(model.model.language_model)
+    packing = pack([len(prompt) - shared for prompt in prompts], shared, model.device)
     states = model.model.language_model(
-        inputs_embeds=embeddings,
-        position_ids=positions,
-        attention_mask=mask,
-        use_cache=False,
-        **deepstack(model, prompts, features),
+        **inputs(model, whole, [held for held in features if held is not None]), use_cache=False, packing=packing
     ).last_hidden_state
-    return cast("torch.Tensor", states[:, -1])
+    return cast("torch.Tensor", states[0, packing.last])
 
 
-def padded(
-    model: Any, prompts: Sequence[Prepared], features: Sequence[torch.Tensor | None]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Embeddings (n, length, width), positions (3, n, length) and the attention mask, None if nothing is padded."""
+def inputs(model: Any, row: Prepared, features: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """What the language model is given for one row of tokens: embeddings (1, t, width), with the features in the places of
+    the visual tokens, and positions (3, 1, t).
+
+    Qwen3-VL also takes those places, (1, t), and for each of its first layers the features to add there.
+    """
     import torch
 
-    longest = max(len(prompt) for prompt in prompts)
-    levels, width = _levels(model), model.get_input_embeddings().weight.shape[1]
-    ids = np.zeros((len(prompts), longest), dtype=np.int64)
-    positions = np.zeros((3, len(prompts), longest), dtype=np.int64)
-    visual = np.zeros(ids.shape, dtype=np.bool_)
-    mask = np.zeros(ids.shape, dtype=np.int64)
-    for row, prompt in enumerate(prompts):
-        held = features[row]
-        given = 0 if held is None else held.shape[0]
-        if int(prompt.visual.sum()) != given:
-            raise ModelError(f"{int(prompt.visual.sum())} visual placeholders but {given} visual features")
+    device, width = model.device, _width(model)
+    embeddings = model.get_input_embeddings()(torch.from_numpy(row.ids)[None].to(device))
+    given: dict[str, Any] = {"position_ids": torch.from_numpy(row.positions)[:, None].to(device)}
+    if features:
+        places, held = torch.from_numpy(row.visual)[None].to(device), torch.cat(list(features))
+        embeddings = embeddings.masked_scatter(places[..., None], held[:, :width].to(embeddings.dtype))
+        if _levels(model) > 1:
+            given |= {"visual_pos_masks": places, "deepstack_visual_embeds": list(held.split(width, dim=-1)[1:])}
+    return {"inputs_embeds": embeddings, **given}
+
+
+def _check(model: Any, prompts: Sequence[Prepared], features: Sequence[torch.Tensor | None]) -> None:
+    levels, width = _levels(model), _width(model)
+    for prompt, held in zip(prompts, features, strict=True):
+        wanted, given = int(prompt.visual.sum()), 0 if held is None else len(held)
+        if wanted != given:
+            raise ModelError(f"{wanted} visual placeholders but {given} visual features")
         if held is not None and held.shape[1] != levels * width:
             raise ModelError(
                 f"visual features of width {held.shape[1]}, but this backbone has {levels} x {width}; "
                 "they are of another model, so compute them again"
             )
-        start = longest - len(prompt)
-        ids[row, start:], visual[row, start:], mask[row, start:] = prompt.ids, prompt.visual, 1
-        positions[:, row, start:] = prompt.positions
-    device = model.device
-    embeddings = model.get_input_embeddings()(torch.from_numpy(ids).to(device))
-    given_features = [held for held in features if held is not None]
-    if given_features:
-        places = torch.from_numpy(visual).to(device).unsqueeze(-1)
-        embeddings = embeddings.masked_scatter(places, torch.cat(given_features)[:, :width].to(embeddings.dtype))
-    attention = None if mask.all() else torch.from_numpy(mask).to(device)
-    return embeddings, torch.from_numpy(positions).to(device), attention
 
 
-def deepstack(model: Any, prompts: Sequence[Prepared], features: Sequence[torch.Tensor | None]) -> dict[str, Any]:
-    """What the language model of Qwen3-VL is given beside the embeddings: the places of visual tokens, (n, length), and
-    for each of its first layers the features to add there, (visual tokens, width). Nothing for other backbones."""
-    import torch
-
-    held = [feature for feature in features if feature is not None]
-    levels = _levels(model)
-    if levels == 1 or not held:
-        return {}
-    longest = max(len(prompt) for prompt in prompts)
-    places = np.zeros((len(prompts), longest), dtype=np.bool_)
-    for row, prompt in enumerate(prompts):
-        places[row, longest - len(prompt) :] = prompt.visual
-    return {
-        "visual_pos_masks": torch.from_numpy(places).to(model.device),
-        "deepstack_visual_embeds": list(torch.cat(held).chunk(levels, dim=-1)[1:]),
-    }
+def _width(model: Any) -> int:
+    return int(model.get_input_embeddings().weight.shape[1])
 
 
 def _levels(model: Any) -> int:

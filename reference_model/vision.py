@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from reference_model.packing import has_varlen, take_packed_frames
 from reference_model.preprocess import Grid
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def visual_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) ->
     number of DeepStack layers)). Equal to what the tower of transformers gives."""
     import torch
 
-    if tower.config.model_type == BATCHED and "flash" not in tower.config._attn_implementation:
+    if has_varlen(patches.device, tower.dtype):
+        take_packed_frames(tower)
+    elif tower.config.model_type == BATCHED:
         return _batched_features(tower, patches, grids)
     shapes = torch.tensor([[grid.time, grid.rows, grid.columns] for grid in grids], device=patches.device)
     found = tower(patches, grid_thw=shapes)
@@ -34,7 +37,7 @@ def _batched_features(tower: Any, patches: torch.Tensor, grids: Sequence[Grid]) 
 
     transformers attends frame by frame in a Python loop where no varlen kernel is at hand; frames of one size are the
     rule here, so that they are stacked instead. Tested to be equal. Frames of other sizes take turns. Where the varlen
-    kernel is (encoding/attention.py), the tower of transformers packs all frames, and this is left out.
+    kernel is (packing.py), the tower of transformers packs all frames, and this is left out.
     """
     import torch
 

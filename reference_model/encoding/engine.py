@@ -23,7 +23,6 @@ from reference_model.encoding.features import Entry, FeatureCache, abandon
 from reference_model.encoding.lane import Device, Lane, Outcome, Pack, Request
 from reference_model.preprocess import Grid, Preprocessing, fitted_size, group_times
 from reference_model.prompt import render
-from reference_model.tokens import Prepared
 from unite_bench import media
 from unite_bench.errors import MediaError, UniteBenchError
 from unite_bench.items import Image, Item, Video, content_digest
@@ -62,13 +61,11 @@ def workers_of(devices: Sequence[str]) -> int:
 class Engine:
     """Vectors of items, from one backbone a device. Used by one thread."""
 
-    def __init__(
-        self, backbones: Sequence[Backbone], workers: int = 0, budget: Budget | None = None, share_prefix: bool = True
-    ):
+    def __init__(self, backbones: Sequence[Backbone], workers: int = 0, budget: Budget | None = None):
         self.budget = budget or Budget.of(backbones[0].device.type)
         self.decoder = Decoder(workers)
         self.features = FeatureCache(self.budget.feature_bytes)
-        self._devices = [Device(b, self.budget.tokens, self.budget.patches, share_prefix) for b in backbones]
+        self._devices = [Device(b, self.budget.tokens, self.budget.patches) for b in backbones]
         self._lanes = [Lane(device) for device in self._devices for _ in range(LANES.get(device.kind, 1))]
         self._coming: OrderedDict[str, Item] = OrderedDict()
         self._made: dict[str, Outcome] = {}
@@ -105,10 +102,6 @@ class Engine:
         done = {key: self._made.pop(key) for key in set(keys)}
         return torch.stack([cast("torch.Tensor", done[key]) for key in keys])
 
-    def length(self, prompt: Prepared) -> int:
-        """How many tokens of a prompt are run."""
-        return self._devices[0].language.length(prompt)
-
     def _make(self, missing: Mapping[str, Item]) -> None:
         """Run packs until all that is missing has an outcome, and some of what comes next."""
         free: SimpleQueue[Lane] = SimpleQueue()
@@ -124,8 +117,6 @@ class Engine:
 
         running: deque[Future[dict[str, Outcome]]] = deque()
         with ExitStack() as stack:
-            for device in self._devices:
-                stack.enter_context(device.language.attending())
             threads = stack.enter_context(ThreadPoolExecutor(len(self._lanes)))
             for pack in stack.enter_context(closing(self._packs(missing))):
                 running.append(threads.submit(run, pack))
@@ -147,7 +138,7 @@ class Engine:
                 except UniteBenchError as error:
                     self._made[key] = error
                     continue
-                length = self.length(request.prompt)
+                length = len(request.prompt)
                 area = sum(entry.grid.patches for entry, _ in new)
                 if requests and (tokens + length > self.budget.tokens or patches + area > self.budget.patches):
                     pack = Pack(tuple(requests), tuple(fresh))

@@ -16,8 +16,8 @@ import numpy as np
 from reference_model.backbone import Backbone, Prepared
 from reference_model.encoding.decoding import Frames
 from reference_model.encoding.features import Entry, abandon
-from reference_model.encoding.language import LanguagePass
 from reference_model.encoding.memory import Limit, OutOfMemory, in_pieces
+from reference_model.packing import has_varlen
 from reference_model.preprocess import patches
 from unite_bench.errors import UniteBenchError
 
@@ -46,11 +46,10 @@ class Pack:
 
 
 class Device:
-    """A model on its device, what prompts share there, and how much a pass may hold. Shared by the device's lanes."""
+    """A model on its device, and how much a pass may hold there. Shared by the device's lanes."""
 
-    def __init__(self, backbone: Backbone, tokens: int, patches: int, share: bool = True):
+    def __init__(self, backbone: Backbone, tokens: int, patches: int):
         self.backbone = backbone
-        self.language = LanguagePass(backbone, share)
         self.tokens, self.patches = Limit(tokens), Limit(patches)
         self.kind = backbone.device.type
         embeddings = backbone.model.get_input_embeddings().weight
@@ -68,7 +67,7 @@ class Lane:
         self._cuda = device.backbone.device.type == "cuda"
         self._stream = torch.cuda.Stream(device.backbone.device) if self._cuda else None
         if self._cuda:
-            torch.cuda.synchronize(device.backbone.device)  # weights and opening are there before any stream reads them
+            torch.cuda.synchronize(device.backbone.device)  # the weights are there before any stream reads them
 
     def run(self, pack: Pack) -> dict[str, Outcome]:
         """By key, (width,) fp32 on the CPU, L2-normalised, or why there is none. Sets the features of the fresh media."""
@@ -125,7 +124,6 @@ class Lane:
         return patches(pixels, self.device.backbone.preprocessing, str(self.device.backbone.device), frames.times)[0]
 
     def _vectors(self, requests: Sequence[Request], on_device: dict[str, torch.Tensor]) -> dict[str, Outcome]:
-        language = self.device.language
         results: dict[str, Outcome] = {}
         ready: list[tuple[Request, torch.Tensor | None]] = []
         for request in requests:
@@ -133,11 +131,8 @@ class Lane:
                 ready.append((request, self._of_media(request, on_device)))
             except UniteBenchError as error:
                 results[request.key] = error
-        for shares in (True, False):
-            rows = [row for row in ready if language.shares(row[0].prompt) is shares]
-            rows.sort(key=lambda row: language.length(row[0].prompt))
-            results |= self._of_rows(rows)
-        return results
+        ready.sort(key=lambda row: len(row[0].prompt))
+        return results | self._of_rows(ready)
 
     def _of_media(self, request: Request, on_device: dict[str, torch.Tensor]) -> torch.Tensor | None:
         """(tokens, width) on the device; from this pack, or from main memory as soon as another lane has made them."""
@@ -151,17 +146,18 @@ class Lane:
         return torch.cat(held) if held else None
 
     def _of_rows(self, rows: Sequence[tuple[Request, torch.Tensor | None]]) -> dict[str, Outcome]:
-        """Vectors of requests that all share the prefix, or of which none does; shortest first."""
-        language = self.device.language
+        """Vectors of requests, shortest first."""
+        backbone = self.device.backbone
 
         def run(start: int, stop: int) -> torch.Tensor:
             prompts = [request.prompt for request, _ in rows[start:stop]]
-            return language.vectors(prompts, [features for _, features in rows[start:stop]]).cpu()
+            return backbone.vectors(prompts, [features for _, features in rows[start:stop]]).cpu()
 
         results: dict[str, Outcome] = {}
         start = 0
-        sizes = [language.length(request.prompt) for request, _ in rows]
-        for stop, outcome in in_pieces(sizes, self.device.tokens, run, padded=not language.varlen):
+        sizes = [len(request.prompt) for request, _ in rows]
+        padded = not has_varlen(backbone.device, backbone.model.dtype)
+        for stop, outcome in in_pieces(sizes, self.device.tokens, run, padded):
             for n, (request, _) in enumerate(rows[start:stop]):
                 results[request.key] = outcome if isinstance(outcome, OutOfMemory) else outcome[n]
             start = stop

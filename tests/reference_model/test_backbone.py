@@ -95,6 +95,7 @@ def test_whole_model_agrees_with_transformers(backbone: Backbone, item: Item) ->
             key = "pixel_values" if kind == "image" else "pixel_values_videos"
             inputs[key] = torch.cat([cut for cut, _ in cuts])
             inputs[f"{kind}_grid_thw"] = torch.tensor([[g.time, g.rows, g.columns] for _, g in cuts])
+    backbone.model.set_attn_implementation("eager")  # not packed
     with torch.inference_mode():
         theirs = backbone.model.model(input_ids=ids, mm_token_type_ids=kinds, **inputs).last_hidden_state[:, -1]
         ours = last_states(backbone.model, [prompt], [features])

@@ -18,15 +18,15 @@ from tiny_families import save_family
 from tiny_model import NoiseClip, clip, picture
 from torch.utils.flop_counter import FlopCounterMode
 
+from reference_model import packing, vision
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS
 from reference_model.embedder import ReferenceEmbedder
 from reference_model.encoding import engine as engine_module
-from reference_model.encoding import language as language_module
+from reference_model.encoding import lane as lane_module
 from reference_model.encoding.decoding import Decoder, decode
 from reference_model.encoding.engine import Budget, Engine, grid_of
 from reference_model.encoding.features import FeatureCache
-from reference_model.encoding.language import LanguagePass
 from reference_model.encoding.memory import Limit, OutOfMemory, in_pieces
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, patches
@@ -112,59 +112,33 @@ def seen_tokens(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, **limits: A
 
 
 @pytest.mark.parametrize("budget", [Budget(), SMALL, Budget(tokens=1, patches=1)], ids=["large", "small", "least"])
-@pytest.mark.parametrize("share", [True, False], ids=["shared-opening", "whole-prompts"])
-def test_vectors_are_those_of_plain_passes(backbone: Backbone, budget: Budget, share: bool) -> None:
+def test_vectors_are_those_of_plain_passes(backbone: Backbone, budget: Budget) -> None:
     expected = plainly(backbone, ITEMS)
-    engine = Engine([backbone], budget=budget, share_prefix=share)
+    engine = Engine([backbone], budget=budget)
     assert change(engine.embed(ITEMS), expected) < 1e-6
     assert change(engine.embed(ITEMS[::-1]).flip(0), expected) < 1e-6, "now from kept features"
     assert (expected @ expected.T - torch.eye(len(ITEMS))).max() < 0.9999, "items that look alike test nothing"
 
 
-def test_the_opening_is_shared_and_a_prompt_without_it_is_run_whole(
-    one: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_prompt_without_the_opening_may_be_among_the_others(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     def rendered(item: Item) -> tuple[Segment, ...]:
         segments = render(item)
         assert segments[0].text == OPENING
         return segments[1:] if item in ITEMS[1:3] else segments
 
     monkeypatch.setattr(engine_module, "render", rendered)
-    language = LanguagePass(one)
-    assert language.prefix is not None
-    prompts = [one.prepare(rendered(item), []) for item in ITEMS[:2]]
-    assert [language.shares(prompt) for prompt in prompts] == [True, False]
-    assert language.length(prompts[0]) == len(prompts[0]) - len(language.prefix.ids)
-    assert len(language.prefix.ids) >= 10, "nearly all of the opening"
     assert change(Engine([one]).embed(ITEMS), plainly(one, ITEMS, rendered)) < 1e-6
-
-
-def test_without_common_tokens_nothing_is_shared(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language_module, "OPENING", "")
-    assert LanguagePass(one).prefix is None
-    assert change(Engine([one]).embed(ITEMS), plainly(one, ITEMS)) < 1e-6
 
 
 def test_features_of_one_item_never_serve_another(one: Backbone) -> None:
     """As many features as placeholders in all, but not prompt by prompt: defect 8 of the published code."""
-    language = LanguagePass(one)
     frames = [decode(part) for part in (picture(1), picture(2, 150, 60))]
     cuts = [patches(held.pixels, one.preprocessing) for held in frames]
     features = [one.visual(cut, [grid]) for cut, grid in cuts]
     prompts = [one.prepare(render(Item((picture(1),))), [grid]) for _, grid in cuts]
     assert len(features[0]) != len(features[1])
-    with language.attending(), pytest.raises(ModelError, match=r"\d+ visual placeholders but \d+ visual features"):
-        language.vectors(prompts, features[::-1])
-
-
-def test_packed_attention_ends_with_the_pass(one: Backbone) -> None:
-    config = one.model.model.language_model.config
-    before = config._attn_implementation
-    Engine([one]).embed(ITEMS[:2])
-    assert config._attn_implementation == before
-    with pytest.raises(ModelError, match="too long and thin"):
-        Engine([one]).embed([Item((picture(1, 20, 5000),))])
-    assert config._attn_implementation == before
+    with pytest.raises(ModelError, match=r"\d+ visual placeholders but \d+ visual features"):
+        one.vectors(prompts, features[::-1])
 
 
 def varlen(
@@ -208,24 +182,19 @@ def test_every_family_is_packed_for_the_varlen_kernel_and_without_it(
     assert change(Engine([model], budget=SMALL).embed(ITEMS), expected) < 1e-6
     counted = Counted(varlen, lambda query, *others, window_size=(-1, -1), **named: window_size[1])
     monkeypatch.setattr(module, "varlen_attn", counted)
-    monkeypatch.setattr(language_module, "has_varlen", lambda device, dtype: True)
-    for share in (True, False):
-        engine = Engine([model], share_prefix=share)
-        assert engine._devices[0].language.varlen
-        assert change(engine.embed(ITEMS), expected) < 1e-6
+    for module_of in (packing, lane_module, vision):
+        monkeypatch.setattr(module_of, "has_varlen", lambda device, dtype: True)
+    for items in (ITEMS, ITEMS[3:4]):
+        wanted = torch.stack([expected[ITEMS.index(item)] for item in items])
+        assert change(Engine([model]).embed(items), wanted) < 1e-6
     assert set(counted.calls) == {0, -1}, "by the language model, and by the vision tower"
-    towers = {
-        config._attn_implementation
-        for config in (model.model.model.visual.config, model.model.model.language_model.config)
-    }
-    assert not any(name.startswith("reference-") for name in towers)
 
 
 @pytest.mark.gpu
 def test_the_varlen_kernel_gives_the_same_vectors(tiny: Path) -> None:
-    engine = Engine([Backbone.load(tiny, "cuda", "bfloat16")])
-    assert engine._devices[0].language.varlen
-    assert change(engine.embed(ITEMS), plainly(Backbone.load(tiny), ITEMS)) < 1e-2
+    backbone = Backbone.load(tiny, "cuda", "bfloat16")
+    assert packing.has_varlen(backbone.device, backbone.model.dtype)
+    assert change(Engine([backbone]).embed(ITEMS), plainly(Backbone.load(tiny), ITEMS)) < 1e-2
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 1e-2)])
@@ -463,15 +432,6 @@ def test_the_grid_is_known_before_the_patches_are_cut(one: Backbone) -> None:
         assert grid_of(frames, one.preprocessing) == patches(frames.pixels, one.preprocessing, times=frames.times)[1]
 
 
-def test_prompts_of_prepared_parts_are_packed_in_their_order() -> None:
-    from reference_model.encoding.attention import pack
-
-    packing = pack([2, 3], None, torch.device("cpu"), varlen=False)
-    assert packing.rows.tolist() == [[0, 1, 0], [2, 3, 4]]
-    assert packing.places.tolist() == [0, 1, 3, 4, 5]
-    assert packing.bounds.tolist() == packing.all_bounds.tolist() == [0, 2, 5]
-
-
 def test_the_benchmark_compares_equal_vectors_and_counts_what_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny shape of the code that measures 2B on a GPU."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -486,11 +446,7 @@ def test_the_benchmark_compares_equal_vectors_and_counts_what_is_run(monkeypatch
     backbone = encode.loaded("tiny", "cpu", "float32")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         plainly(backbone, [items[0]])
-    language = LanguagePass(backbone)
-    assert language.prefix is not None
-    one = encode.run_flops(backbone, items[:1])
-    shared = len(language.prefix.ids) / len(backbone.prepare(render(items[0]), []))
-    assert 0.8 * (1 - shared) < one / counter.get_total_flops() < 1.2 * (1 - shared)
+    assert encode.run_flops(backbone, items[:1]) == pytest.approx(counter.get_total_flops(), rel=0.2)
     monkeypatch.setattr(encode, "engine_run", lambda *given: -torch.ones(3, 64) / 8)
     with pytest.raises(AssertionError, match="other vectors"):
         encode.measured(argparse.Namespace(**given, batch=2, runs=1, peak=None))

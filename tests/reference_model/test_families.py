@@ -104,6 +104,7 @@ def theirs(backbone: Backbone, kind: Kind, item: Item) -> torch.Tensor:
     grids = {name: given[name] for name in ("image_grid_thw", "video_grid_thw") if name in given}
     if kind == "qwen2_5_vl":
         grids["second_per_grid_ts"] = [2 / part.medium.fps for part in parts if isinstance(part, Video)]  # type: ignore
+    backbone.model.set_attn_implementation("eager")  # not packed
     inner = backbone.model.model
     positions, _ = inner.get_rope_index(ids, kinds, **grids)
     return inner(input_ids=ids, position_ids=positions, **given).last_hidden_state[:, -1]

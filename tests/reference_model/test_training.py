@@ -9,9 +9,10 @@ import pytest
 import torch
 from tiny_model import TINY, Noise, clip, picture
 
-from reference_model.backbone import Backbone, Prepared, Settings, last_states, padded
+from reference_model.backbone import Backbone, Prepared, Settings, last_states
 from reference_model.preprocess import patches
 from reference_model.prompt import render
+from reference_model.states import inputs
 from reference_model.train.bank import Bank, writing
 from reference_model.train.batches import length_groups, patches_of
 from reference_model.train.budget import Budget, learning_rate
@@ -91,10 +92,9 @@ def test_no_token_sees_what_comes_after_it(backbone: Backbone, bank: Bank, atten
     for end in ("!", "?"):
         encoded = encode(Talk((("Where?", f"the circle is {end}"),), None), None, *given)
         prompt = Prepared(encoded.ids, encoded.positions, encoded.visual)
-        embeddings, positions, _ = padded(backbone.model, [prompt], [None])
         mask = turn_mask(torch.from_numpy(encoded.turns)[None], torch.float32)
         states_of[end] = backbone.model.model.language_model(
-            inputs_embeds=embeddings, position_ids=positions, attention_mask={"full_attention": mask}, use_cache=False
+            **inputs(backbone.model, prompt, []), attention_mask={"full_attention": mask}, use_cache=False
         ).last_hidden_state
     apart = (states_of["!"] - states_of["?"]).abs().amax(dim=-1)[0] > 1e-5
     first = int(apart.int().argmax())
