@@ -35,14 +35,14 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.adapted = adapted
-        self.log_temperature = nn.Parameter(torch.tensor(temperature).log(), requires_grad=learned)
+        self.log_temperature = nn.Parameter(torch.tensor([temperature]).log(), requires_grad=learned)
         self._backbone = backbone
         self._tokens = tokens
         self._store = store
 
     @property
     def temperature(self) -> torch.Tensor:
-        return self.log_temperature.exp()
+        return self.log_temperature.exp()[0]
 
     def forward(self, prompts: Sequence[Prepared], media: Sequence[list[Medium]]) -> torch.Tensor:
         """(n, width) fp32, L2-normalised, in the order of the prompts."""

@@ -9,6 +9,7 @@ A run that was killed goes on from its last state when it is started again. The 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
             f"{start}: {name} starts from the merged model of the stage before it, which is not there; "
             f"run that stage first, or set `start: base`"
         )
+    check_launch(stage)
     from transformers import set_seed
     from transformers.utils import logging
 
@@ -119,6 +121,19 @@ def evaluations(
         with arguments.main_process_first():
             found.append(open_scenes(asked.scenes, asked.steps, plan.work, backbone, trainer.log))
     return found
+
+
+def check_launch(stage: Stage) -> None:
+    """Raises UsageError for the gradient cache under a launcher whose gradients are not the parameters' own.
+
+    DeepSpeed takes gradients from its own backward call alone, so that the cache would train nothing, and say nothing.
+    """
+    for variable, launcher in (("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"), ("ACCELERATE_USE_FSDP", "FSDP")):
+        if stage.batches.chunk is not None and os.environ.get(variable, "false").lower() == "true":
+            raise UsageError(
+                f"batches.chunk (the gradient cache) does not work under {launcher}; launch with "
+                "reference_model/recipes/accelerate/8-gpus-ddp.yaml, or take `chunk` out of the recipe"
+            )
 
 
 def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:

@@ -18,6 +18,8 @@ from reference_model.train.material import manifest_rows
 from reference_model.train.plan import Machine, plan_stage, stage_estimate
 from reference_model.train.recipe import Stage
 from reference_model.train.recipe_reader import STAGES, Plan, read_recipe
+from reference_model.train.run import train_stage
+from unite_bench.errors import UsageError
 
 RECIPES = Path(reference_model.__file__).parent / "recipes"
 LARGE = ["qwen2-vl-2b", "qwen2-vl-7b"]
@@ -135,6 +137,25 @@ def test_launch_configurations_are_what_their_names_say(name: str, monkeypatch: 
         assert all(hasattr(modeling_qwen2_vl, layer) for layer in wrapped.transformer_cls_names_to_wrap)
     else:
         assert found.multi_gpu == (processes > 1) and not found.use_deepspeed and not found.use_fsdp
+
+
+@pytest.mark.parametrize("launcher", ["DeepSpeed", "FSDP"])
+def test_the_gradient_cache_is_refused_where_it_would_train_nothing(
+    ground: Ground, launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{launcher.upper()}", "true")
+    with pytest.raises(UsageError, match=f"does not work under {launcher}"):
+        train_stage(ground.plan(stage={"batches": {"chunk": 4}}), "adaptation")
+
+
+def test_no_weight_is_a_scalar_which_deepspeed_cannot_send() -> None:
+    import torch
+
+    from reference_model.train.encoder import Encoder
+
+    encoder = Encoder(torch.nn.Identity(), None, 10, 0.03, True, None)  # type: ignore[arg-type]
+    assert all(weight.dim() for weight in encoder.parameters())
+    assert encoder.temperature.dim() == 0 and encoder.temperature.item() == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize("name", LARGE)
