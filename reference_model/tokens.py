@@ -38,7 +38,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise ModelError(f"{path}: no such file; a checkpoint folder needs the tokenizer as tokenizer.json")
+        raise ModelError(
+            f"{path}: no such file; a checkpoint folder needs the tokenizer in this form, which transformers writes: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
     if "vocab" not in (read_json(path).get("model") or {}):
         raise ModelError(f"{path}: not a tokenizer, for it has no vocabulary; restore it from the checkpoint")
     tokenizer = Tokenizer.from_file(str(path))

@@ -1,7 +1,7 @@
 """The defects of UNITE's published code that concern inference and inputs, one test each; each fails with its defect in.
 
-Numbers are those of the list in the reference model's README. How released weights get the published vectors all the same
-is tested in test_released.py.
+Numbers are those of the list in the reference model's README; those of training are in test_training_defects.py. How
+released weights get the published vectors all the same is tested in test_released.py.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def test_10_the_cap_of_a_frame_is_not_undone_by_the_minimum_of_a_picture(folders
     frames = media.frames(timed_clip(1, 3))
     _, clip = patches(frames.pixels, shown, times=frames.times)
     side = shown.patch**2
+    close = Checkpoint.find(str(folders[kind]), given={"min_pixels": cap - 1, "frame_max_pixels": cap}).preprocessing
     sizes = np.random.default_rng(1).integers(20, 900, (200, 2)).tolist()
-    areas = [
-        np.prod(fitted_size(tall, wide, shown, clip=True)) for tall, wide in sizes if tall < 15 * wide < 225 * tall
-    ]
-    assert max(areas) <= cap
+    kept = [(tall, wide) for tall, wide in sizes if tall < 15 * wide < 225 * tall]
+    for budget in (shown, close):
+        assert max(np.prod(fitted_size(*size, budget, clip=True)) for size in kept) <= cap
     assert clip.rows * clip.columns * side <= cap < least
     _, one = patches(frames.pixels[:1], shown)
     assert one.rows * one.columns * side >= least, "which a picture still has"
