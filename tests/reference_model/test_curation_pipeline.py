@@ -153,7 +153,8 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
         seen.append((alive.tolist(), context.seed, context.work.name))
         reasons = np.zeros(alive.size, np.uint8)
         reasons[len(seen)] = 1
-        return Decision(reasons == 0, reasons, ("kept", "odd"), np.full(alive.size, 0.5, np.float32))
+        weights = np.where(alive == 9, 2.0, 0.5).astype(np.float32)
+        return Decision(reasons == 0, reasons, ("kept", "odd"), weights)
 
     plan = read_recipe(material(tmp_path))
     monkeypatch.setattr(
@@ -164,7 +165,8 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
     assert len({seed for _, seed, _ in seen}) == 2
     assert [name for *_, name in seen] == ["step-1-validity", "step-2-duplicates"]
     manifest = read_manifest(done.manifest)
-    assert manifest.columns(["weight"])["weight"].to_pylist() == [0.25] * 6 + [0.5] * 2
+    assert manifest.columns(["weight"])["weight"].to_pylist() == [0.25] * 6 + [0.5, 8.0]
+    assert done.taken[0].weights == (0.5, pytest.approx((8 * 0.5 + 2) / 9), 2.0)
     assert done.alive.tolist() == [0, 2, *range(4, 10)] and done.taken[1].examples == {"odd": (3,)}
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reference_model.curation.digests import Digests
-from reference_model.curation.pool import BLOCK, Placed, Pool, write_pool
+from reference_model.curation.digests import Digests, _blocks
+from reference_model.curation.groups import Groups
+from reference_model.curation.pool import Placed, Pool, write_pool
 from reference_model.curation.rows import Row
 from unite_bench.errors import MediaError, StoreError
 from unite_bench.items import File, Image, Item, Text
@@ -19,6 +20,14 @@ def texts(folder: Path, count: int) -> Pool:
     rows = (Placed(Row(f"s:{n}", "s", Item((Text(f"q {n}"),)), Item((Text(f"t {n}"),))), "x", n) for n in range(count))
     write_pool(folder / "pool.parquet", rows, folder)
     return Pool(folder / "pool.parquet", folder, folder)
+
+
+BLOCK = 16
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_model.curation.pool.BLOCK", BLOCK)
 
 
 def test_batches_give_exactly_the_rows_asked_for(tmp_path: Path) -> None:
@@ -44,12 +53,32 @@ def test_digests_are_those_of_the_content_and_computed_once(tmp_path: Path) -> N
     assert numbers.tolist() == rows.tolist()
     assert [bytes(row).hex() for row in digests] == [Item((Text(f"q {n}"),)).content for n in rows]
     kept = Digests(tmp_path / "query.digests", 100)
+    written = np.fromfile(kept.path, dtype=np.uint8).reshape(100, 32)
+    assert np.flatnonzero(written.any(axis=1)).tolist() == [3, 4, 90] and (written[rows] == digests).all()
     with kept.path.open("r+b") as file:  # what is there is not computed again
         file.seek(4 * 32)
         file.write(bytes([7] * 32))
     ((_, again),) = pool.digests(np.arange(100), "query")
     assert again[4].tolist() == [7] * 32
     assert bytes(again[99]).hex() == Item((Text("q 99"),)).content
+
+
+def test_rows_are_taken_in_spans() -> None:
+    rows = np.array([0, 9, 10, 11, 35, 39, 40], dtype=np.int64)
+    assert [block.tolist() for block in _blocks(rows, span=10)] == [[0, 9], [10, 11], [35, 39], [40]]
+    assert list(_blocks(np.array([], dtype=np.int64))) == []
+
+
+def test_groups_are_counted_over_many_blocks(tmp_path: Path) -> None:
+    def row(n: int) -> Placed:
+        target = Text("t") if n % 3 else Image(File(tmp_path / "x.png"))
+        return Placed(Row(f"s:{n}", "s", Item((Text("q"),)), Item((target,))))
+
+    write_pool(tmp_path / "pool.parquet", map(row, range(100)), tmp_path)
+    groups = Groups(Pool(tmp_path / "pool.parquet", tmp_path, tmp_path))
+    assert {group.pair: n for group, n in groups.counts().items()} == {"text>image": 34, "text>text": 66}
+    chosen = np.array([0, 3, 30, 31, 99], dtype=np.int64)
+    assert {group.pair: n for group, n in groups.counts(chosen).items()} == {"text>image": 4, "text>text": 1}
 
 
 def test_a_missing_medium_names_its_row_and_the_cure(tmp_path: Path) -> None:

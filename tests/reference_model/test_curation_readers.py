@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,9 +163,32 @@ def test_broken_json_is_an_error_with_its_place(tmp_path: Path) -> None:
 def test_a_value_that_never_ends_is_not_read_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reference_model.curation.readers.json_stream.CHUNK", 100)
     monkeypatch.setattr("reference_model.curation.readers.json_stream.LARGEST", 1000)
-    (tmp_path / "x.json").write_text('["' + "x" * 100_000)
+    (tmp_path / "x.json").write_text(json.dumps(["x" * 100_000]))
     with pytest.raises(DataError, match="not JSON"):
         list(values(tmp_path / "x.json"))
+
+
+def test_numbers_are_not_cut_where_a_piece_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_model.curation.readers.json_stream.CHUNK", 3)
+    for text in ("[12345, 678]", "12345\n678"):
+        (tmp_path / "x.json").write_text(text)
+        assert list(values(tmp_path / "x.json")) == [12345, 678]
+
+
+def test_broken_json_is_found_without_reading_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_model.curation.readers.json_stream.CHUNK", 100)
+    read_on: list[int] = []
+
+    class Spied(io.TextIOWrapper):
+        def read(self, size: int | None = -1, /) -> str:
+            read_on.append(size or 0)
+            return super().read(size)
+
+    (tmp_path / "x.json").write_text('[{"a" 1}, ' + "[]," * 10_000)
+    monkeypatch.setattr(Path, "open", lambda path, encoding: Spied(io.FileIO(path), encoding))
+    with pytest.raises(DataError, match="not JSON at character 6"):
+        list(values(tmp_path / "x.json"))
+    assert read_on == [100]
 
 
 # Tables
@@ -290,19 +314,23 @@ def test_a_folder_is_read_in_each_of_its_forms(tmp_path: Path) -> None:
         assert [(query.text, target.parts) for _, query, target in rows(found)] == [
             ("a dog", (Image(File(folder / "b.png")),))
         ]
-        reasons = [reason for _, reason in bad(found)]
-        assert "caption without a medium" in reasons and "medium without a caption" in reasons and len(reasons) >= 3
+        last = {"captions.txt": "no tab", "captions.csv": "empty text", "captions.jsonl": "not JSON"}[name]
+        silent = ["medium without a caption"] * (1 if name == "captions.csv" else 2)  # a.jpg, and c.mp4 if not named
+        assert [reason for _, reason in bad(found)] == ["caption without a medium", last, *silent]
         (folder / name).unlink()
 
 
 def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
+    import datasets
     from PIL import Image as Pillow
 
     (tmp_path / "data").mkdir()
     Pillow.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "x.png")
     picture = {"bytes": (tmp_path / "x.png").read_bytes(), "path": "x.png"}
     table = pa.table({"q": ["a", "b", ""], "image": [picture, picture, picture], "unused": [1, 2, 3]})
+    features = {"q": datasets.Value("string"), "image": datasets.Image(), "unused": datasets.Value("int64")}
+    declared = {"info": {"features": datasets.Features(features).to_dict()}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps(declared)})
     pq.write_table(table, tmp_path / "data" / "train.parquet")
     source = HubSource(kind="hub", name="h", dataset="data", query=Side(text="q"), target=Side(image="image"))
     found = everything(source, tmp_path)

@@ -125,8 +125,8 @@ def test_coverage_counts_each_cell_and_what_no_cell_declares() -> None:
     both = [Group("coco", "adaptation", "coarse", *sides) for sides in (("text", "image"), ("image", "text"))]
     words = Group("nli", "adaptation", "coarse", "text", "text")
     edits = Group("edits", "instruction", "instruction", "image+text", "image")
-    found = {both[0]: 60, both[1]: 40, words: 100, edits: 10}
-    kept = {both[0]: 50, both[1]: 25, words: 75}
+    found = {both[0]: 60, both[1]: 40, words: 100, edits: 50}
+    kept = {both[0]: 50, both[1]: 25, words: 75, edits: 50}
     design = (
         Cell(stage="adaptation", pair="image-text", share=39.2),
         Cell(stage="adaptation", pair="text>image", rows=60),
@@ -138,7 +138,7 @@ def test_coverage_counts_each_cell_and_what_no_cell_declares() -> None:
         (100, 75, 50.0, False),
         (60, 50, 33.33, False),
         (0, 0, 0.0, True),
-        (10, 0, 0.0, True),
+        (50, 50, 100.0, False),
     ]
     assert [(u["source"], u["found"], u["kept"]) for u in undeclared] == [("nli", 100, 75)]
     assert coverage((), found, kept) == ([], [])
