@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
     curate = commands.add_parser("curate", help="turn pairs into a manifest for training, with a report")
-    curate.add_argument("recipe", type=Path, help="a YAML file (reference_model/README.md, Curation)")
+    curate.add_argument("recipe", type=Path, help="a YAML file (docs/curation.md)")
     curate.add_argument("--out", type=Path, help="folder of manifest and report, in place of the recipe's")
     curate.add_argument("--work", type=Path, help="folder for what can be computed again, in place of the recipe's")
     curate.add_argument("--threads", type=int, default=1, help="threads for decoding; no result depends on them")

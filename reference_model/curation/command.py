@@ -12,6 +12,7 @@ from reference_model.curation.recipe import read_recipe
 from reference_model.curation.report import report_of
 
 PAGE, FIGURES = "report.html", "report.json"
+NAMED = 5  # empty cells that are told by name
 
 
 def run(recipe: Path, out: Path | None, work: Path | None, threads: int, say: Callable[[str], None]) -> None:
@@ -29,6 +30,7 @@ def run(recipe: Path, out: Path | None, work: Path | None, threads: int, say: Ca
         tokens = cost["text_tokens"] + cost["visual_tokens"]
         said = f"{cost['items']:,} items, {tokens:,} tokens, {cost['gpu_hours']:.3g} GPU-hours"
         say(f"{stage}, an epoch of {cost['model']} on {cost['device']}: {said} (estimate)")
-    for cell in report["composition"]["cells"]:
-        if cell["empty"]:
-            say(f"empty: {cell['cell']} was declared, and no row of it is left")
+    empty = [cell["cell"] for cell in report["composition"]["cells"] if cell["empty"]]
+    if empty:
+        more = f" and {len(empty) - NAMED} more" if len(empty) > NAMED else ""
+        say(f"declared, but without a row: {'; '.join(empty[:NAMED])}{more}")

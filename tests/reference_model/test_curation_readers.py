@@ -218,7 +218,7 @@ def test_jsonl_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
 
 def test_bad_rows_of_a_table_are_listed_and_the_others_read(tmp_path: Path) -> None:
     lines = ['{"q": "a", "t": "b"}', "{", "[1]", '{"q": "", "t": "b"}', '{"q": 3, "t": "b"}', '{"q": "c", "t": "d"}']
-    lines.append('{"q": "a\\ud800", "t": "b"}')
+    lines += ['{"q": "a\\ud800", "t": "b"}', '{"Q": "a", "t": "b"}']
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     found = everything(TableSource(kind="table", name="s", path="x.jsonl", **TEXTS), tmp_path)
     assert [one[0] for one in rows(found)] == ["s:0", "s:5"]
@@ -228,6 +228,7 @@ def test_bad_rows_of_a_table_are_listed_and_the_others_read(tmp_path: Path) -> N
         (3, "empty text"),
         (4, "not a text"),
         (6, "not Unicode"),
+        (7, "no such column"),
     ]
     (tmp_path / "x.csv").write_text("q,t\na,b\nc\nd,e,f\ng,h\n")
     found = everything(TableSource(kind="table", name="s", path="x.csv", **TEXTS), tmp_path)

@@ -29,10 +29,10 @@ def item_of(side: Side, cells: Mapping[str, Any], locate: Locate) -> Item:
         start, end = _seconds(side.start, cells), _seconds(side.end, cells)
         parts += [Video(locate(side.video, cell), start, end) for cell in _filled(side.video, cells)]
     if side.text is not None:
-        parts.append(Text(text_of(cells.get(side.text), side.text)))
+        parts.append(Text(text_of(_cell(side.text, cells), side.text)))
     instruction = side.instruction
     if isinstance(instruction, Column):
-        instruction = text_of(cells.get(instruction.column), instruction.column)
+        instruction = text_of(_cell(instruction.column, cells), instruction.column)
     return Item(tuple(parts), instruction)
 
 
@@ -59,8 +59,14 @@ def _several(side: Side, cells: Mapping[str, Any], locate: Locate) -> list[Item]
     return [item_of(side, {**cells, **{name: lists[name][n] for name in lists}}, locate) for n in range(count)]
 
 
+def _cell(column: str, cells: Mapping[str, Any]) -> Any:
+    if column not in cells:
+        raise BadRecord("no such column", f"{column!r}; the record has {', '.join(map(repr, cells))}"[:200])
+    return cells[column]
+
+
 def _filled(column: str, cells: Mapping[str, Any]) -> list[Any]:
-    cell = cells.get(column)
+    cell = _cell(column, cells)
     listed = cell if isinstance(cell, list) else [cell]
     if not listed or any(value in (None, "", b"") for value in listed):
         raise BadRecord("no medium", f"column {column!r} is empty")
