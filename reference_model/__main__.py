@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--device", help="of the plan: a100-80gb, h100, ..., or PEAK,MEMORY in TFLOP/s and GB")
     train.add_argument("--sharding", choices=["ddp", "zero1", "zero2", "fsdp"], default="ddp", help="of the plan")
     train.add_argument("--utilisation", type=float, default=UTILISATION, help="of the plan: share of the peak rate")
+    card = commands.add_parser("card", help="write the card of a trained stage again, with results")
+    card.add_argument("folder", type=Path, help="the `merged` folder of the stage")
+    card.add_argument("--results", type=Path, nargs="+", default=(), help="folders of unite-bench's results")
+    card.add_argument("--embedder", help="whose results, where the folders hold those of several")
     backbone = commands.add_parser("backbone", help="make nano's backbone from nothing, or go on with it")
     backbone.add_argument("--data", type=Path, required=True, help="folder of the real train splits")
     backbone.add_argument("--work", type=Path, required=True, help="folder for banks and states: large, not for git")
@@ -59,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         done = {
             "curate": _curate,
             "train": _train,
+            "card": _card,
             "backbone": _backbone,
             "curve": _curve,
             "study": _study,
@@ -91,6 +96,20 @@ def _train(given: argparse.Namespace) -> int:
         return 0
     merged = train_stage(recipe, given.stage)
     print(f"{merged}: the model of stage {given.stage}; `unite-bench run --model reference:{merged}` measures it")
+    return 0
+
+
+def _card(given: argparse.Namespace) -> int:
+    from reference_model.train.model_card import write_card
+    from unite_bench.export.chosen import chosen, whole
+    from unite_bench.results import paths, read
+
+    found = [(path, read(path)) for path in paths(given.results)]
+    if given.embedder or len({result.embedder for _, result in found}) == 1:
+        embedder = given.embedder or found[0][1].embedder
+        print(write_card(given.folder, list(whole(chosen(given.results, embedder)))))
+    else:
+        print(write_card(given.folder, [result for _, result in found]))
     return 0
 
 

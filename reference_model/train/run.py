@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference_model.adapters import check_adapter
 from reference_model.checkpoint import Checkpoint
+from reference_model.train.model_card import MADE_FILE, made_of, write_card
 from reference_model.train.recipe import Stage, StageName, Visual
 from reference_model.train.recipe_reader import Plan
 from unite_bench.errors import ModelError, UsageError
@@ -94,7 +95,9 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     if arguments.process_index == 0:
         save_adapters(adapted, folder / "adapter", base)
-        write_merged(plan, name, adapted, backbone, material)
+        write_merged(
+            plan, name, adapted, backbone, material, made_of(plan, name, checkpoint, base, material, arguments)
+        )
     return plan.merged(name)
 
 
@@ -292,8 +295,10 @@ def check_run(
         path.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
 
 
-def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, material: Material) -> None:
-    """The stage's model with its adapters merged, as a checkpoint folder; it appears whole or not at all."""
+def write_merged(
+    plan: Plan, name: StageName, adapted: Any, backbone: Backbone, material: Material, made: dict[str, Any]
+) -> None:
+    """The stage's model with its adapters merged, as a checkpoint folder with its card; it appears whole or not at all."""
     import torch
 
     from reference_model.train.architecture import save_checkpoint
@@ -308,6 +313,6 @@ def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, 
     save_checkpoint(
         model, backbone.tokenizer, backbone.preprocessing, replace(backbone.settings, training_sets=sets), fresh
     )
-    made = {"recipe": plan.digest, "stage": name, "data": material.digest, "sources": list(material.training_sets)}
-    (fresh / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    (fresh / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    write_card(fresh)
     fresh.replace(plan.merged(name))

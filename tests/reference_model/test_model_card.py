@@ -1,0 +1,106 @@
+"""The card of a trained stage says what made it, and nothing of the machine that it was made on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from training_folder import Ground, make_data
+
+from reference_model.__main__ import main
+from reference_model.curation.manifest import read_manifest
+from reference_model.train.model_card import POINTS, write_card
+from reference_model.train.recipe import Recipe
+from reference_model.train.run import train_stage
+from unite_bench.errors import DataError, ModelError
+from unite_bench.results import committed_root, read
+
+
+@pytest.fixture(scope="module")
+def merged(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The merged model of two steps."""
+    folder = tmp_path_factory.mktemp("carded")
+    ground = Ground(make_data(folder / "data"), tiny, folder)
+    return train_stage(ground.plan(stage={"steps": 2}), "adaptation")
+
+
+@pytest.fixture()
+def trained(merged: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(merged, tmp_path / "merged"))
+
+
+def header_of(card: str) -> dict[str, Any]:
+    header: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
+    return header
+
+
+def test_a_stage_writes_its_card(merged: Path, tiny: Path) -> None:
+    card = (merged / "README.md").read_text(encoding="utf-8")
+    made = json.loads((merged / "made.json").read_text(encoding="utf-8"))
+    run = merged.parents[2]
+    manifest = read_manifest(run / "data" / "pairs.parquet")
+    assert header_of(card)["base_model"] == tiny.name
+    assert header_of(card)["datasets"] == ["a", "b", "c", "d", "e"]
+    log = [json.loads(line) for line in (merged.parent / "training.jsonl").read_text().splitlines()]
+    base = json.loads((merged.parent / "adapter" / "base.json").read_text())["digest"]
+    for part in (
+        "# small, stage adaptation",
+        manifest.digest,
+        f"{len(manifest):,} rows",
+        made["recipe"],
+        base,
+        "| positions | mrope",
+        f"| 1 | {log[0]['loss']:.4g} |",
+        f"| 2 | {log[1]['loss']:.4g} |",
+        "peft",
+    ):
+        assert part in card, part
+    recipe = yaml.safe_load(card.split("```yaml\n")[1].split("```")[0])
+    assert Recipe.model_validate({**recipe, "out": "run"}).stages.adaptation is not None
+    assert "Not measured yet" in card
+
+
+def test_neither_card_nor_record_names_a_folder_of_the_machine(merged: Path) -> None:
+    for name in ("README.md", "made.json"):
+        text = (merged / name).read_text(encoding="utf-8")
+        assert str(merged.parents[2]) not in text and "/tmp" not in text and str(Path.home()) not in text
+
+
+def test_results_become_the_evaluation(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("constant", "random"):
+        for path in sorted((committed_root() / name).glob("*.json"))[:2]:
+            (tmp_path / "results" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "results" / name)
+    asked = ["card", str(trained), "--results", str(tmp_path / "results")]
+    assert main(asked) == 1
+    assert "results of 2 models (constant, random)" in capsys.readouterr().err
+    assert main([*asked, "--embedder", "constant"]) == 0
+    card = (trained / "README.md").read_text(encoding="utf-8")
+    (index,) = header_of(card)["model-index"]
+    held = [read(path) for path in sorted((tmp_path / "results" / "constant").glob("*.json"))]
+    assert index["name"] == "small"
+    assert [entry["dataset"]["type"] for entry in index["results"]] == [
+        result.record["task"]["label"] for result in held
+    ]
+    assert card.count("## Evaluation") == 1 and "Not measured yet" not in card
+    assert "## Recipe" in card
+    with pytest.raises(DataError, match="results of 2 models"):
+        write_card(trained, [*held, read(next((tmp_path / "results" / "random").glob("*.json")))])
+
+
+def test_a_long_log_is_thinned_to_its_ends() -> None:
+    from reference_model.train.model_card import _thinned
+
+    points = [[step, 1.0, 0.1] for step in range(1, 1001)]
+    found = _thinned(points)
+    assert len(found) == POINTS and (found[0], found[-1]) == (points[0], points[-1])
+    assert _thinned(points[:POINTS]) == points[:POINTS]
+
+
+def test_a_folder_that_no_stage_wrote_has_no_card(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="give the `merged` folder"):
+        write_card(tmp_path)
