@@ -72,14 +72,13 @@ class Group:
 
 
 def coverage(
-    design: Sequence[Cell], found: Mapping[Group, int], kept: Mapping[Group, int]
+    design: Sequence[Cell], found: Mapping[Group, int], kept: Mapping[Group, int], weights: Mapping[Group, float]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The design's cells with what was found of each, and the groups of rows that no cell declares.
 
-    Shares are percent of the kept rows of the cell's stage. An `empty` cell was declared and has no kept row.
+    `weights` are those of the kept rows, added up. Shares are percent of the cell's stage: `share` of its kept rows,
+    `drawn_share` of their weights, which is what training sees. An `empty` cell was declared and has no kept row.
     """
-    stages = {cell.stage for cell in design}
-    totals = {stage: sum(n for group, n in kept.items() if group.stage == stage) for stage in stages}
     cells = []
     for cell in design:
         held = [group for group in found if cell.holds(group)]
@@ -91,7 +90,8 @@ def coverage(
                 "declared_rows": cell.rows,
                 "found": sum(found[group] for group in held),
                 "kept": rows,
-                "share": 100 * rows / totals[cell.stage] if totals[cell.stage] else 0.0,
+                "share": _share(kept, held, cell.stage),
+                "drawn_share": _share(weights, held, cell.stage),
                 "empty": rows == 0,
             }
         )
@@ -101,3 +101,9 @@ def coverage(
         if design and not any(cell.holds(group) for cell in design)
     ]
     return cells, undeclared
+
+
+def _share(amounts: Mapping[Group, float], held: Sequence[Group], stage: str) -> float:
+    """Percent of a stage's amount that these groups have."""
+    total = sum(amount for group, amount in amounts.items() if group.stage == stage)
+    return 100 * sum(amounts.get(group, 0.0) for group in held) / total if total else 0.0

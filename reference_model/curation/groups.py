@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from reference_model.curation.composition import Group
@@ -29,3 +30,9 @@ class Groups:
         codes = self._codes if rows is None else self._codes[rows]
         counts = np.bincount(codes, minlength=len(self._groups))
         return {group: int(n) for group, n in zip(self._groups, counts, strict=True) if n}
+
+    def sums(self, rows: Numbers, weights: npt.NDArray[np.float32]) -> dict[Group, float]:
+        """The weights (n,) of `rows` (n,), added up by group."""
+        sums = np.bincount(self._codes[rows], weights=weights, minlength=len(self._groups))
+        counts = np.bincount(self._codes[rows], minlength=len(self._groups))
+        return {group: float(sum_) for group, sum_, n in zip(self._groups, sums, counts, strict=True) if n}

@@ -31,7 +31,8 @@ from unite_bench.errors import DataError
 from unite_bench.spec.source_kinds import UNPINNED
 
 MANIFEST, REJECTED, UNFINISHED, MEDIA = "manifest.parquet", "rejected.jsonl", "rejected.jsonl.unfinished", "media"
-COLUMNS = [name for name in SCHEMA.names if not name.endswith("_digest")]  # what the manifest takes from the pool
+COMPUTED = ("weight", "query_digest", "target_digest")
+COLUMNS = [name for name in SCHEMA.names if name not in COMPUTED]  # what the manifest takes over from the pool
 Note = Callable[[str], None]
 
 
@@ -48,7 +49,8 @@ class Intake:
 
 @dataclass(frozen=True)
 class Curated:
-    """A curation that is done; the report is drawn from it. `alive` are the rows of the manifest, in its order."""
+    """A curation that is done; the report is drawn from it. `alive` are the rows of the manifest, in its order; `weights`
+    are theirs, added up."""
 
     plan: Plan
     pool: Pool
@@ -56,6 +58,7 @@ class Curated:
     taken: tuple[Taken, ...]
     found: Mapping[Group, int]
     kept: Mapping[Group, int]
+    weights: Mapping[Group, float]
     alive: Numbers
     manifest: Path
     seconds: Mapping[str, float]
@@ -73,7 +76,7 @@ def curate(
     started = time.perf_counter()
     pool, intake = _gather(plan, out, work, note, banks)
     groups, seconds = Groups(pool), {"read": time.perf_counter() - started}
-    alive, weights = np.arange(len(pool), dtype=np.int64), np.ones(len(pool), dtype=np.float32)
+    alive, weights = np.arange(len(pool), dtype=np.int64), _weights(pool)
     taken: list[Taken] = []
     context = Context(plan.recipe.seed, work, plan.folder, threads, note)
     for number, settings in enumerate(plan.recipe.steps):
@@ -88,10 +91,11 @@ def curate(
             raise DataError(f"no row is left after step {number + 1}, {one.kind} ({lost}); loosen its settings")
     started = time.perf_counter()
     manifest, found, kept = out / MANIFEST, groups.counts(), groups.counts(alive)
+    drawn = groups.sums(alive, weights[alive])
     write_manifest(manifest, _tables(pool, alive, weights, note), pool.root, _facts(plan, intake, found, kept))
     (out / UNFINISHED).replace(out / REJECTED)
     seconds["manifest"] = time.perf_counter() - started
-    return Curated(plan, pool, intake, tuple(taken), found, kept, alive, manifest, seconds)
+    return Curated(plan, pool, intake, tuple(taken), found, kept, drawn, alive, manifest, seconds)
 
 
 def _gather(plan: Plan, out: Path, work: Path, note: Note, banks: Banks | None) -> tuple[Pool, tuple[Intake, ...]]:
@@ -135,14 +139,22 @@ def _tables(pool: Pool, alive: Numbers, weights: npt.NDArray[np.float32], note: 
     sides = {f"{side}_digest": _hexed(pool.digests(alive, side)) for side in ("query", "target")}
     done = 0
     for numbers, table in pool.batches(COLUMNS, alive):
-        weight = table["weight"].to_numpy() * weights[numbers]
-        table = table.set_column(table.schema.get_field_index("weight"), "weight", pa.array(weight, pa.float32()))
+        table = table.append_column("weight", pa.array(weights[numbers]))
         for name, digests in sides.items():
             table = table.append_column(name, pa.array([next(digests) for _ in range(numbers.size)], pa.string()))
+        table = table.select(SCHEMA.names)
         done += numbers.size
         if done // 100_000 > (done - numbers.size) // 100_000:
             note(f"manifest: {done:,} of {alive.size:,} rows")
         yield table
+
+
+def _weights(pool: Pool) -> npt.NDArray[np.float32]:
+    """The weights that the sources give to their rows."""
+    weights = np.empty(len(pool), dtype=np.float32)
+    for numbers, table in pool.batches(["weight"]):
+        weights[numbers[0] : numbers[0] + numbers.size] = table["weight"].to_numpy()
+    return weights
 
 
 def _hexed(blocks: Iterator[tuple[Numbers, npt.NDArray[np.uint8]]]) -> Iterator[str]:

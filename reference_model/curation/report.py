@@ -28,7 +28,7 @@ def report_of(curated: Curated) -> dict[str, Any]:
     """All figures. Only `environment` differs between two runs over the same inputs."""
     plan = curated.plan
     manifest = read_manifest(curated.manifest)
-    cells, undeclared = coverage(plan.design, curated.found, curated.kept)
+    cells, undeclared = coverage(plan.design, curated.found, curated.kept, curated.weights)
     return {
         "name": plan.recipe.name,
         "recipe": plan.digest,

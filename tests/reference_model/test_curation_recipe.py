@@ -127,21 +127,23 @@ def test_coverage_counts_each_cell_and_what_no_cell_declares() -> None:
     edits = Group("edits", "instruction", "instruction", "image+text", "image")
     found = {both[0]: 60, both[1]: 40, words: 100, edits: 50}
     kept = {both[0]: 50, both[1]: 25, words: 75, edits: 50}
+    weights = {both[0]: 100.0, both[1]: 25.0, words: 75.0, edits: 50.0}
     design = (
         Cell(stage="adaptation", pair="image-text", share=39.2),
         Cell(stage="adaptation", pair="text>image", rows=60),
         Cell(stage="adaptation", source="nli", granularity="fine"),
         Cell(stage="instruction", granularity="instruction"),
     )
-    cells, undeclared = coverage(design, found, kept)
+    cells, undeclared = coverage(design, found, kept, weights)
     assert [(c["found"], c["kept"], round(c["share"], 2), c["empty"]) for c in cells] == [
         (100, 75, 50.0, False),
         (60, 50, 33.33, False),
         (0, 0, 0.0, True),
         (50, 50, 100.0, False),
     ]
+    assert [round(c["drawn_share"], 2) for c in cells] == [62.5, 50.0, 0.0, 100.0]
     assert [(u["source"], u["found"], u["kept"]) for u in undeclared] == [("nli", 100, 75)]
-    assert coverage((), found, kept) == ([], [])
+    assert coverage((), found, kept, weights) == ([], [])
 
 
 def test_the_presets_are_the_paper_s_tables() -> None:
