@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reference_model.backbone import Backbone
     from reference_model.train.batch import Batch
     from reference_model.train.encoder import Encoder
+    from reference_model.train.feature_store import FeatureStore
     from reference_model.train.material import Example
     from reference_model.train.media import MediaSource
 
@@ -39,8 +40,8 @@ class ProxySettings(Strict):
 
     backbone: str = "nano-backbone"
     rows: int = Field(default=1000, ge=1)
-    steps: int = Field(default=80, ge=1)
-    batch: int = Field(default=48, ge=2)
+    steps: int = Field(default=60, ge=1)
+    batch: int = Field(default=32, ge=2)
     rate: float = Field(default=1e-3, gt=0)
     rank: int = Field(default=8, ge=1)
     temperature: float = Field(default=0.05, gt=0)
@@ -76,7 +77,7 @@ class TrainedProxy:
             backbone.model.set_attn_implementation("eager")  # the fused kernel's backward pass is slow on a CPU
         lora = Lora(r=settings.rank, alpha=2.0 * settings.rank, dropout=0.0, effective_weights=True)
         adapted = add_adapters(backbone.model, lora, seed)
-        encoder = Encoder(adapted, backbone, TOKENS, settings.temperature, False, self._features.put)
+        encoder = Encoder(adapted, backbone, TOKENS, settings.temperature, False, self._features)
         media = self._media(backbone)
         self._train(encoder, backbone, media, shares, seed)
         with torch.no_grad(), torch.autocast(backbone.device.type, torch.bfloat16):
@@ -145,7 +146,7 @@ class TrainedProxy:
         return [list(examples_of(self.pool, rows)) for rows in self.held]
 
     @cached_property
-    def _features(self) -> Any:
+    def _features(self) -> FeatureStore:
         from reference_model.train.feature_store import FeatureStore
 
         return FeatureStore(self.context.work / "features")
