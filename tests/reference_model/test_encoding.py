@@ -44,6 +44,7 @@ ITEMS = [
     Item((clip(5, 5),)),
     Item((picture(1), clip(5, 5), Text("make it blue")), instruction="Find the video after the change."),
     Item((Text("a much longer text about many things " * 4),)),
+    Item((Text("a red circle"),), instruction="Find it."),
 ]
 SMALL = Budget(tokens=96, patches=64)
 
@@ -364,10 +365,10 @@ BROKEN = Item((Image(Blob(b"no picture", "broken.png")),))
 def test_the_harness_names_a_broken_medium_and_keeps_the_others(tiny: Path, tmp_path: Path) -> None:
     items = [Item(item.parts, item.instruction, id=f"n{number}") for number, item in enumerate([*ITEMS, BROKEN])]
     done = Encoder(ReferenceEmbedder(str(tiny)), tmp_path).encode(items, "query", on_error="skip")
-    assert list(done.failed) == ["n8"]
-    assert "broken.png: not a readable picture" in done.failed["n8"]
-    assert done.usable.tolist() == [True] * 8 + [False]
-    assert change(torch.from_numpy(done.vectors[:8]), plainly(Backbone.load(tiny), ITEMS)) < 1e-6
+    assert list(done.failed) == [f"n{len(ITEMS)}"]
+    assert "broken.png: not a readable picture" in done.failed[f"n{len(ITEMS)}"]
+    assert done.usable.tolist() == [True] * len(ITEMS) + [False]
+    assert change(torch.from_numpy(done.vectors[: len(ITEMS)]), plainly(Backbone.load(tiny), ITEMS)) < 1e-6
 
 
 def test_a_medium_beside_a_broken_one_is_not_lost(one: Backbone) -> None:
