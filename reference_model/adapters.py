@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference_model.settings import read_json
 from unite_bench.errors import ModelError
+from unite_bench.items import File
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,11 @@ def adapter_files(folder: Path) -> Sequence[Path]:
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name}: no such file; an adapter is a folder as peft saves it")
     return [folder / CONFIG, folder / WEIGHTS]
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest of the adapter's weights, for the card."""
+    return File(folder / WEIGHTS).digest
 
 
 def check_adapter(folder: Path, base: str) -> None:

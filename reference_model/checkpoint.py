@@ -155,7 +155,9 @@ class Checkpoint:
         """The rules and budgets that decide a vector, and where each comes from, for the card and the record."""
         settings, shown = self.settings, self.preprocessing
         image, frame = (f"{least} to {most}" for least, most in (shown.budget(), shown.budget(clip=True)))
+        own = f"{settings.fps or 0:g} a second, {settings.min_frames} to {settings.most_frames} ({self.why('fps')})"
         return {
+            **({"native_frames": own} if settings.fps else {}),
             "positions": f"{settings.positions} ({self.why('positions')})",
             "sizes": f"fitted {settings.sizes} ({self.why('sizes')})",
             "image_pixels": image,

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference_model.adapters import adapter_files, check_adapter
+from reference_model.adapters import adapter_files, check_adapter, weights_digest
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS, Checkpoint
 from reference_model.preprocess import fitted_size
@@ -92,9 +92,12 @@ class ReferenceEmbedder(Embedder):
     def card(self) -> EmbedderCard:  # type: ignore[override]
         found = self.checkpoint
         settings = found.settings
-        adapted = {} if self.adapter is None else {"adapter": self.adapter.resolve().name}
+        name, sets, adapted = f"reference:{found.name}", settings.training_sets, {}
+        if self.adapter is not None:
+            name, sets = f"{name}+{self.adapter.resolve().name}", None  # nobody knows what the adapter has seen
+            adapted = {"adapter": f"{self.adapter.resolve().name}, weights {weights_digest(self.adapter)[:12]}"}
         return EmbedderCard(
-            name="+".join([f"reference:{found.name}", *adapted.values()]),
+            name=name,
             modalities=MODALITIES,
             dim=found.width,
             revision=found.revision,
@@ -106,7 +109,7 @@ class ReferenceEmbedder(Embedder):
             normalised=True,
             frame_order_matters=True,
             backbone=found.family.title,
-            training_sets=None if settings.training_sets is None else frozenset(settings.training_sets),
+            training_sets=None if sets is None else frozenset(sets),
             settings={**found.told, **adapted},
         )
 

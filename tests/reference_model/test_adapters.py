@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import json
 import shutil
 import warnings
@@ -117,12 +118,20 @@ def test_the_record_covers_it(qwen2: Path, tmp_path: Path) -> None:
     adapted(qwen2, tmp_path / "one")
     with_it = ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "one"))
     assert with_it.card.name == "reference:qwen2_vl+one"
-    assert with_it.card.settings["adapter"] == "one"
+    path = tmp_path / "one" / "adapter_model.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert with_it.card.settings["adapter"] == f"one, weights {digest[:12]}"
     before = fingerprint(with_it, "float32")
     assert before != fingerprint(ReferenceEmbedder(str(qwen2)), "float32")
-    path = tmp_path / "one" / "adapter_model.safetensors"
     save_file({key: value * 2 for key, value in load_file(path).items()}, path)
     assert fingerprint(with_it, "float32") != before, "other weights under the same name"
+
+
+def test_what_an_adapter_has_seen_is_unknown(qwen2: Path, tmp_path: Path) -> None:
+    adapted(qwen2, tmp_path / "one")
+    (qwen2 / "unite.json").write_text(json.dumps({"training_sets": ["flags-train"]}))
+    assert ReferenceEmbedder(str(qwen2)).card.training_sets == {"flags-train"}
+    assert ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "one")).card.training_sets is None
 
 
 def test_an_adapter_of_another_base_is_an_error(tiny: Path, qwen2: Path, tmp_path: Path) -> None:
