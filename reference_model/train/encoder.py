@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from reference_model.backbone import Prepared, last_states
@@ -39,6 +40,7 @@ class Encoder(nn.Module):
         self._backbone = backbone
         self._tokens = tokens
         self._store = store
+        self.in_step = False  # where the weights are divided among processes
 
     @property
     def temperature(self) -> torch.Tensor:
@@ -49,11 +51,14 @@ class Encoder(nn.Module):
         self._fill(media)
         held = [self._features(own) for own in media]
         groups = length_groups([len(prompt) for prompt in prompts], self._tokens)
+        if self.in_step:
+            groups = in_step(groups, self._backbone.device)
         model = self._backbone.model
         states = [last_states(model, [prompts[i] for i in rows], [held[i] for i in rows]) for rows in groups]
-        order = torch.tensor([row for rows in groups for row in rows])
+        place = {row: number for number, row in enumerate(row for rows in groups for row in rows)}
         vectors = nn.functional.normalize(torch.cat(states).float(), dim=-1)
-        return vectors[torch.argsort(order).to(vectors.device)]
+        own = vectors[torch.tensor([place[row] for row in range(len(prompts))], device=vectors.device)]
+        return own + 0 * vectors.sum() if len(own) < len(vectors) else own
 
     def _fill(self, media: Sequence[list[Medium]]) -> None:
         """Pending media take their features, in place. One medium at a time: what they are must not depend on a batch."""
@@ -81,3 +86,18 @@ class Encoder(nn.Module):
     def _features(self, own: list[Medium]) -> torch.Tensor | None:
         pieces = [medium.features.to(self._backbone.device) for medium in own if isinstance(medium, Ready)]
         return torch.cat(pieces) if len(pieces) > 1 else pieces[0] if pieces else None
+
+
+def in_step(groups: list[list[int]], device: torch.device) -> list[list[int]]:
+    """As many groups as the process with most of them has: where the weights are divided (FSDP), every forward pass is a
+    meeting of all processes. The largest groups are halved; where each is one row, one is run again, to no effect."""
+    most = torch.tensor([len(groups)], device=device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    while len(groups) < int(most.item()):
+        largest = max(groups, key=len)
+        if len(largest) == 1:
+            groups = [*groups, largest]
+        else:
+            half = len(largest) // 2
+            groups = [*(group for group in groups if group is not largest), largest[:half], largest[half:]]
+    return groups

@@ -91,13 +91,20 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     )
     for callback in (*evaluations(plan, name, backbone, checkpoint, trainer, arguments), *callbacks):
         trainer.add_callback(callback)
+    sharded = encoder.in_step = bool(trainer.is_fsdp_enabled)
     set_seed(plan.recipe.seed)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+    trainer.save_model(str(folder / "last"))
     if arguments.process_index == 0:
+        if sharded:  # the weights lie in pieces; a whole model takes the adapters
+            backbone = open_backbone(plan, checkpoint, arguments)
+            adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
+            load_adapters(adapted, folder / "last", base)
         save_adapters(adapted, folder / "adapter", base)
         write_merged(
             plan, name, adapted, backbone, material, made_of(plan, name, checkpoint, base, material, arguments)
         )
+        shutil.rmtree(folder / "last")
     return plan.merged(name)
 
 
@@ -127,7 +134,8 @@ def evaluations(
 
 
 def check_launch(stage: Stage) -> None:
-    """Raises UsageError for the gradient cache under a launcher whose gradients are not the parameters' own.
+    """Raises UsageError for the gradient cache under a launcher whose gradients are not the parameters' own, and for an
+    evaluation where no process has the whole model.
 
     DeepSpeed takes gradients from its own backward call alone, so that the cache would train nothing, and say nothing.
     """
@@ -137,6 +145,11 @@ def check_launch(stage: Stage) -> None:
                 f"batches.chunk (the gradient cache) does not work under {launcher}; launch with "
                 "reference_model/recipes/accelerate/8-gpus-ddp.yaml, or take `chunk` out of the recipe"
             )
+    if stage.evaluation is not None and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise UsageError(
+            "evaluation runs in the first process alone, which under FSDP has a piece of the weights; take it out of the "
+            "recipe, and measure the merged checkpoint"
+        )
 
 
 def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:

@@ -14,6 +14,7 @@ from training_folder import PICTURES, Ground, make_data
 
 from reference_model.backbone import Backbone, Settings
 from reference_model.train.adapters import base_digest
+from reference_model.train.encoder import in_step
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
 from reference_model.train.world import Sizes
@@ -163,3 +164,30 @@ def test_drawn_pairs_are_trained_on_and_validated_on_scenes_of_another_seed(
     assert json.loads((merged / "made.json").read_text())["sources"] == ["scenes-generator"]
     rendered = {path.name for path in (ground.folder / "work").glob("images-*")}
     assert rendered == {"images-1000001", "images-1900000"}
+
+
+@pytest.mark.slow
+def test_bf16_weights_recomputed_activations_and_decoding_processes(ground: Ground) -> None:
+    """Recomputed activations and workers change no loss; bf16 weights change them a little."""
+    plain = {"steps": 3, "batches": {"mode": "homogeneous"}}
+    train_stage(ground.plan("plain", plain), "adaptation")
+    train_stage(ground.plan("spared", plain, gradient_checkpointing=True, workers=2), "adaptation")
+    assert ground.losses("spared") == pytest.approx(ground.losses("plain"), abs=1e-6)
+    train_stage(ground.plan("short", plain, dtype="bfloat16", gradient_checkpointing=True), "adaptation")
+    assert ground.losses("short") == pytest.approx(ground.losses("plain"), abs=0.1)
+    sets = [[name for name in row if name.startswith("negatives ")] for row in ground.log("plain")]
+    assert all(len(names) == 1 for names in sets)
+
+
+@pytest.mark.parametrize(("own", "most"), [([[0, 1, 2, 3, 4], [5]], 4), ([[0], [1]], 4), ([[0, 1]], 1)])
+def test_processes_that_share_weights_run_as_many_passes(
+    own: list[list[int]], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def largest(count: torch.Tensor, op: object) -> None:
+        assert op == torch.distributed.ReduceOp.MAX
+        count.fill_(max(most, int(count)))
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", largest)
+    groups = in_step(own, torch.device("cpu"))
+    assert len(groups) == most
+    assert {row for group in groups for row in group} == {row for group in own for row in group}
