@@ -94,17 +94,18 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     sharded = encoder.in_step = bool(trainer.is_fsdp_enabled)
     set_seed(plan.recipe.seed)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-    trainer.save_model(str(folder / "last"))
+    if sharded:
+        trainer.save_model(str(folder / "last"))  # every process has a piece; a whole model takes the adapters
     if arguments.process_index == 0:
-        if sharded:  # the weights lie in pieces; a whole model takes the adapters
+        if sharded:
             backbone = open_backbone(plan, checkpoint, arguments)
             adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
             load_adapters(adapted, folder / "last", base)
+            shutil.rmtree(folder / "last")
         save_adapters(adapted, folder / "adapter", base)
         write_merged(
             plan, name, adapted, backbone, material, made_of(plan, name, checkpoint, base, material, arguments)
         )
-        shutil.rmtree(folder / "last")
     return plan.merged(name)
 
 
