@@ -49,8 +49,8 @@ def evaluated(tmp_path: Path) -> str:
 
 @pytest.fixture
 def pool(tmp_path: Path, evaluated: str) -> Pool:
-    """Clean rows 0, 1 and 6; the picture of the task in 2, compressed in 3; its words in 4, nearly in 5; an edit of a
-    picture of the task in 7; its short text in 8."""
+    """Clean rows 0, 1 and 6 (of similarity 0.8 to the task's words); the picture of the task in 2, compressed in 3; its
+    words in 4, nearly in 5 and 9; an edit of a picture of the task in 7; its short text in 8."""
     shown = [render_image(scene, 168) for scene in SCENES]
     fresh = [saved(shown[n], tmp_path / f"fresh{n}.png") for n in range(6, 12)]
     leak = saved(shown[1], tmp_path / "leak.png")
@@ -64,7 +64,7 @@ def pool(tmp_path: Path, evaluated: str) -> Pool:
         row(3, Item((Text("what has changed in this picture?"), *copy.parts)), fresh[2]),
         row(4, fresh[3], text(told.upper())),
         row(5, text(told + "."), fresh[4]),
-        row(6, text("evaluation of quite another thing than captions"), fresh[5]),
+        row(6, text("evaluation caption number 5 of a scene with shapes"), fresh[5]),
         row(7, text("an edited scene is another scene than before"), edit),
         row(8, text("a circle"), fresh[0]),
         row(9, text(told.replace("shapes", "shape")), fresh[1]),

@@ -76,6 +76,14 @@ def test_near_duplicates_are_compressed_copies_and_not_edits(photos: Pool, tmp_p
     assert 7 in kept(strict)
 
 
+def test_texts_below_the_threshold_stay_though_their_signatures_meet(tmp_path: Path) -> None:
+    shop = "a pair of red running shoes in the window of a small shop"  # 0.91 and 0.89 from the first, sharing bands
+    rows = [row(n, text(f"{shop} at {end}"), text("same")) for n, end in enumerate(["noon", "noon today", "night"])]
+    pool = pool_of(rows, tmp_path)
+    assert kept(run(pool, everything(pool), Settings(near=Near()), context_in(tmp_path))) == [0, 2]
+    assert kept(run(pool, everything(pool), Settings(near=Near(texts=0.85)), context_in(tmp_path))) == [0]
+
+
 def test_only_living_rows_count_and_the_first_of_them_stays(photos: Pool, tmp_path: Path) -> None:
     alive = np.array([2, 6, 7, 8])
     assert run(photos, alive, Settings(near=Near()), context_in(tmp_path)).keep.all()

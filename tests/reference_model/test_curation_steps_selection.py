@@ -73,6 +73,8 @@ def test_the_first_of_equal_rows_is_chosen() -> None:
     chosen = facility_location(similarities(vectors, vectors), 5)
     assert sorted(chosen.tolist()) == [0, 3, 6, 9, 12]
     assert sorted(k_centre(similarities(vectors, vectors), 5).tolist()) == [0, 3, 6, 9, 12]
+    for rule in (facility_location, k_centre):
+        assert len(set(rule(similarities(vectors, vectors), 9).tolist())) == 9
 
 
 def test_farthest_first_is_within_twice_the_best_radius() -> None:

@@ -1,7 +1,7 @@
 """Near pictures and clips: small thumbnails, their largest difference, and a perceptual hash that finds candidates.
 
-Measured on the procedural scenes, the usual 64-bit hash of brightness (pHash) cannot tell a scene from one whose colours
-were changed; the largest difference of a block in colour can, and it hardly moves when a file is compressed or scaled.
+The usual 64-bit hash of brightness (pHash) takes half of all edited scenes for copies; the largest difference of a block
+in colour takes few, and hardly moves when a file is compressed or scaled (benchmarks/near_duplicates.py).
 """
 
 from __future__ import annotations
