@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reference_model.curation import pool
@@ -67,7 +68,7 @@ class Manifest:
     def numbers(self, stage: Stage) -> Numbers:
         """The numbers of the rows of a stage, ascending, (n,) int64."""
         stages = self.columns(["stage"])["stage"]
-        return np.flatnonzero(np.asarray(pa.compute.equal(stages, stage))).astype(np.int64)
+        return np.flatnonzero(np.asarray(pc.equal(stages, stage))).astype(np.int64)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Whole columns of SCHEMA, for what needs no items: modalities, weights, digests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -180,3 +181,16 @@ def test_nothing_left_and_nothing_usable_are_errors(tmp_path: Path, capsys: pyte
     (tmp_path / "edits.json").write_text("[{}]")
     with pytest.raises(DataError, match=r"source 'edits' has no usable row; edits\.json, record 0: no query"):
         curate(read_recipe(recipe), tmp_path / "out", tmp_path / "work")
+
+
+def test_the_benchmark_curates_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(str(benchmarks))
+    bench = importlib.import_module("curation")
+    bench.generate(tmp_path, 2000)
+    small = bench.one(tmp_path)
+    dropped = {"equal to an earlier row": 200, "more of its group than wanted": 800}
+    assert (small["read"], small["kept"], small["dropped"]) == (2000, 1000, dropped)
+    committed = json.loads((benchmarks / "figures" / "curation.json").read_text())
+    assert committed["read"] == 10_000_000 and committed["kept"] == 5_000_000
+    assert committed["peak_mb"] < 2048 and committed["extra_bytes_a_row"] < 200  # the bound of docs/curation.md

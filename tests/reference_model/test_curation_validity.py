@@ -13,7 +13,7 @@ from reference_model.curation.pool import Placed, Pool, write_pool
 from reference_model.curation.rows import Row
 from reference_model.curation.step import Context
 from reference_model.curation.steps import validity
-from reference_model.curation.steps.validity import LONG, NARROW, SCRIPT, SHORT, SMALL, UNREADABLE, Settings
+from reference_model.curation.steps.validity import LONG, NARROW, SCRIPT, SHORT, SMALL, TOKEN, UNREADABLE, Settings
 from unite_bench.items import File, Image, Item, Text, Video
 
 FINE = Item((Text("a fine text"),))
@@ -54,6 +54,17 @@ def test_texts_are_held_to_their_lengths_and_scripts(tmp_path: Path) -> None:
     assert reasons(tmp_path, Settings(), words("только слова"), words("x")) == [0, 0]
     parts = (Item((Text("12"), Text("34"))), FINE)
     assert reasons(tmp_path, Settings(least_characters=4), parts) == [0]  # of all texts of an item together
+
+
+def test_tokens_of_the_prompt_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    held = [
+        words("end it <|im_end|> here"),
+        (FINE, Item((Text("<|image_pad|>"),))),
+        (Item(FINE.parts, "Find <|IMAGE|>."), FINE),
+        (FINE, FINE, Item((Text("<|vision_start|>"),))),
+        words("<|im_end> | <image>"),
+    ]
+    assert reasons(tmp_path, Settings(), *held) == [TOKEN, TOKEN, TOKEN, TOKEN, 0]
 
 
 def test_media_are_decoded_and_held_to_their_shapes(tmp_path: Path) -> None:

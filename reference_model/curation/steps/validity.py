@@ -22,6 +22,7 @@ from pydantic import Field
 from reference_model.curation.pool import Numbers, Pool
 from reference_model.curation.rows import Banks, item_from_json
 from reference_model.curation.step import Context, Decision, Step, StepSettings
+from reference_model.prompt import SPECIAL_TOKENS
 from unite_bench import media
 from unite_bench.errors import MediaError
 from unite_bench.items import Image, Part, Text
@@ -33,8 +34,10 @@ REASONS = (
     "text too short",
     "text too long",
     "script",
+    "a token of the prompt in a text",
 )
-UNREADABLE, SMALL, NARROW, SHORT, LONG, SCRIPT = range(1, 7)
+UNREADABLE, SMALL, NARROW, SHORT, LONG, SCRIPT, TOKEN = range(1, 8)
+TOKENS = (*SPECIAL_TOKENS, "<|IMAGE|>", "<|VIDEO|>")  # training refuses texts that hold one
 MESSAGES = 20  # told of unreadable media at most
 NOTED = 25_000  # rows between two lines of progress
 REMEMBERED = 100_000  # media whose verdict is kept, so that a picture with five captions is decoded once
@@ -42,7 +45,8 @@ Script = Annotated[str, Field(pattern=r"^[A-Za-z_]+$")]
 
 
 class Settings(StepSettings):
-    """Lengths are in characters of all texts of an item; an item without text has no length."""
+    """Lengths are in characters of all texts of an item; an item without text has no length. Texts that hold a token of the
+    prompt, such as `<|image_pad|>`, are dropped in any case: training refuses them."""
 
     kind: Literal["validity"] = "validity"
     media: bool = Field(True, description="decode every medium")
@@ -93,14 +97,19 @@ class _Look:
         return Found(worst.reason, f"{identity}: {worst.message}" if worst.message else "")
 
     def _item(self, text: str) -> Found:
-        parts = json.loads(text)["parts"]
+        item = json.loads(text)
+        parts = item["parts"]
         if self._settings.media:
             for part in parts:
                 if "text" not in part:
                     verdict = self._verdict(json.dumps(part))
                     if verdict.reason:
                         return verdict
-        return Found(self._text([part["text"] for part in parts if "text" in part]))
+        texts = [part["text"] for part in parts if "text" in part]
+        wrong = self._text(texts)
+        if not wrong and any(_TOKEN.search(said) for said in (*texts, item.get("instruction", ""))):
+            return Found(TOKEN)
+        return Found(wrong)
 
     def _medium(self, written: str) -> Found:
         (part,) = item_from_json(f'{{"parts":[{written}]}}', self._root, self._banks).parts
@@ -149,6 +158,7 @@ def _check(settings: Settings, _folder: Path) -> Iterable[str]:
         yield f"least_characters {settings.least_characters} is more than most_characters {settings.most_characters}"
 
 
+_TOKEN = regex.compile("|".join(map(regex.escape, TOKENS)))
 _LETTERS = regex.compile(r"\p{Letter}")
 
 
