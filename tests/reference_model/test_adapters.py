@@ -32,9 +32,22 @@ def base(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.Te
     return save_family(tmp_path_factory.mktemp("bases") / request.param, request.param, tiny / "tokenizer.json")
 
 
+@pytest.fixture(scope="module")
+def qwen2(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_family(tmp_path_factory.mktemp("base") / "qwen2_vl", "qwen2_vl", tiny / "tokenizer.json")
+
+
+@pytest.fixture(scope="module")
+def trained(qwen2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "adapter"
+    adapted(qwen2, folder)
+    return folder
+
+
 @pytest.fixture
-def qwen2(tiny: Path, tmp_path: Path) -> Path:
-    return save_family(tmp_path / "qwen2_vl", "qwen2_vl", tiny / "tokenizer.json")
+def adapter(trained: Path, tmp_path: Path) -> Path:
+    """An adapter of `qwen2` that a test may spoil."""
+    return shutil.copytree(trained, tmp_path / "adapter")
 
 
 def adapted(base: Path, out: Path) -> Any:
@@ -101,9 +114,8 @@ def test_some_targets_can_be_named_and_unknown_ones_cannot() -> None:
         target_modules(("q_proj", "lm_head"))
 
 
-def test_adapters_saved_under_the_old_names_are_taken(qwen2: Path, tmp_path: Path) -> None:
-    adapted(qwen2, tmp_path / "new")
-    shutil.copytree(tmp_path / "new", tmp_path / "old")
+def test_adapters_saved_under_the_old_names_are_taken(adapter: Path, qwen2: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "old")
     path = tmp_path / "old" / "adapter_model.safetensors"
     old = {key.replace("model.language_model.", "model."): value for key, value in load_file(path).items()}
     assert any(key.startswith("base_model.model.model.layers.0.") for key in old)
@@ -111,41 +123,38 @@ def test_adapters_saved_under_the_old_names_are_taken(qwen2: Path, tmp_path: Pat
     config = json.loads((tmp_path / "old" / "adapter_config.json").read_text())
     config["target_modules"] = list(TARGETS)
     (tmp_path / "old" / "adapter_config.json").write_text(json.dumps(config))
-    assert (vectors(qwen2, tmp_path / "old") == vectors(qwen2, tmp_path / "new")).all()
+    assert (vectors(qwen2, tmp_path / "old") == vectors(qwen2, adapter)).all()
 
 
-def test_the_record_covers_it(qwen2: Path, tmp_path: Path) -> None:
-    adapted(qwen2, tmp_path / "one")
-    with_it = ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "one"))
-    assert with_it.card.name == "reference:qwen2_vl+one"
-    path = tmp_path / "one" / "adapter_model.safetensors"
+def test_the_record_covers_it(adapter: Path, qwen2: Path) -> None:
+    with_it = ReferenceEmbedder(str(qwen2), adapter=str(adapter))
+    assert with_it.card.name == "reference:qwen2_vl+adapter"
+    path = adapter / "adapter_model.safetensors"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert with_it.card.settings["adapter"] == f"one, weights {digest[:12]}"
+    assert with_it.card.settings["adapter"] == f"adapter, weights {digest[:12]}"
     before = fingerprint(with_it, "float32")
     assert before != fingerprint(ReferenceEmbedder(str(qwen2)), "float32")
     save_file({key: value * 2 for key, value in load_file(path).items()}, path)
     assert fingerprint(with_it, "float32") != before, "other weights under the same name"
 
 
-def test_what_an_adapter_has_seen_is_unknown(qwen2: Path, tmp_path: Path) -> None:
-    adapted(qwen2, tmp_path / "one")
-    (qwen2 / "unite.json").write_text(json.dumps({"training_sets": ["flags-train"]}))
-    assert ReferenceEmbedder(str(qwen2)).card.training_sets == {"flags-train"}
-    assert ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "one")).card.training_sets is None
+def test_what_an_adapter_has_seen_is_unknown(adapter: Path, qwen2: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(qwen2, tmp_path / "base")
+    (base / "unite.json").write_text(json.dumps({"training_sets": ["flags-train"]}))
+    assert ReferenceEmbedder(str(base)).card.training_sets == {"flags-train"}
+    assert ReferenceEmbedder(str(base), adapter=str(adapter)).card.training_sets is None
 
 
-def test_an_adapter_of_another_base_is_an_error(tiny: Path, qwen2: Path, tmp_path: Path) -> None:
-    adapted(qwen2, tmp_path / "adapter")
+def test_an_adapter_of_another_base_is_an_error(adapter: Path, tiny: Path) -> None:
     with pytest.raises(ModelError, match=r"an adapter of another base: .* has \d+ inputs here and \d+ in the adapter"):
-        ReferenceEmbedder(str(tiny), adapter=str(tmp_path / "adapter")).setup()
+        ReferenceEmbedder(str(tiny), adapter=str(adapter)).setup()
 
 
-def test_layers_that_are_not_there_are_an_error(qwen2: Path, tmp_path: Path) -> None:
-    adapted(qwen2, tmp_path / "adapter")
-    path = tmp_path / "adapter" / "adapter_model.safetensors"
+def test_layers_that_are_not_there_are_an_error(adapter: Path, qwen2: Path) -> None:
+    path = adapter / "adapter_model.safetensors"
     save_file({key.replace("layers.2.", "layers.9."): value for key, value in load_file(path).items()}, path)
     with pytest.raises(ModelError, match=r"no linear layer model\.language_model\.layers\.9\..*, and 13 more"):
-        ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "adapter")).setup()
+        ReferenceEmbedder(str(qwen2), adapter=str(adapter)).setup()
 
 
 @pytest.mark.parametrize(
@@ -156,13 +165,12 @@ def test_layers_that_are_not_there_are_an_error(qwen2: Path, tmp_path: Path) -> 
     ],
 )
 def test_what_is_no_plain_lora_is_an_error_before_anything_loads(
-    qwen2: Path, tmp_path: Path, change: dict[str, Any], match: str
+    adapter: Path, qwen2: Path, change: dict[str, Any], match: str
 ) -> None:
-    adapted(qwen2, tmp_path / "adapter")
-    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
-    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ModelError, match=match):
-        ReferenceEmbedder(str(qwen2), adapter=str(tmp_path / "adapter")).card
+        ReferenceEmbedder(str(qwen2), adapter=str(adapter)).card
 
 
 def test_a_folder_that_is_no_adapter_is_an_error(qwen2: Path, tmp_path: Path) -> None:
@@ -170,23 +178,21 @@ def test_a_folder_that_is_no_adapter_is_an_error(qwen2: Path, tmp_path: Path) ->
         ReferenceEmbedder(str(qwen2), adapter=str(tmp_path)).card
 
 
-def test_hub_names_that_differ_are_an_error(qwen2: Path, tmp_path: Path) -> None:
+def test_hub_names_that_differ_are_an_error(adapter: Path) -> None:
     from reference_model.adapters import check_adapter
 
-    adapted(qwen2, tmp_path / "adapter")
-    path = tmp_path / "adapter" / "adapter_config.json"
+    path = adapter / "adapter_config.json"
     of = {"base_model_name_or_path": "Qwen/Qwen2-VL-2B-Instruct"}
     path.write_text(json.dumps({**json.loads(path.read_text()), **of}))
-    check_adapter(tmp_path / "adapter", "Qwen/Qwen2-VL-2B-Instruct")
-    check_adapter(tmp_path / "adapter", "a-folder-of-any-name")
+    check_adapter(adapter, "Qwen/Qwen2-VL-2B-Instruct")
+    check_adapter(adapter, "a-folder-of-any-name")
     with pytest.raises(ModelError, match=r"an adapter of Qwen/Qwen2-VL-2B-Instruct, not of Qwen/Qwen2-VL-7B-Instruct"):
-        check_adapter(tmp_path / "adapter", "Qwen/Qwen2-VL-7B-Instruct")
+        check_adapter(adapter, "Qwen/Qwen2-VL-7B-Instruct")
 
 
 def test_without_peft_the_error_says_what_to_install(
-    qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adapter: Path, qwen2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapted(qwen2, tmp_path / "adapter")
     real = builtins.__import__
 
     def without(name: str, *more: Any) -> Any:
@@ -196,4 +202,4 @@ def test_without_peft_the_error_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ModelError, match=r"pip install \"unite-bench\[train\]\""):
-        Backbone.load(qwen2, adapter=tmp_path / "adapter")
+        Backbone.load(qwen2, adapter=adapter)
