@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from reference_model.curation.cells import ParquetCell
 from reference_model.curation.pool import Placed
 from reference_model.curation.readers import read
 from reference_model.curation.readers.found import Bad, BadRecord, Found
+from reference_model.curation.readers.hub import pinned
 from reference_model.curation.readers.json_stream import values
 from reference_model.curation.readers.unite import items_of
 from reference_model.curation.recipe import STAGES
@@ -342,3 +344,28 @@ def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> Non
     wrong = source.model_copy(update={"query": Side(text="Q")})
     with pytest.raises(DataError, match="no column 'Q'"):
         everything(wrong, tmp_path)
+
+
+def test_an_unpinned_dataset_is_read_at_the_newest_revision_and_a_pinned_one_at_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[str] = []
+
+    def info(_api: Any, name: str) -> SimpleNamespace:
+        asked.append(name)
+        if name == "no/body":
+            raise OSError("no route")
+        return SimpleNamespace(sha="a" * 40)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", info)
+    source = HubSource(kind="hub", name="h", dataset="some/body", **TEXTS)
+    assert pinned(source, tmp_path).revision == "a" * 40
+    fixed = source.model_copy(update={"revision": "b" * 40})
+    assert pinned(fixed, tmp_path) == fixed
+    (tmp_path / "data").mkdir()
+    local = source.model_copy(update={"dataset": "data"})
+    assert pinned(local, tmp_path) == local and asked == ["some/body"]
+    with pytest.raises(DataError, match=r"no/body: the hub cannot be asked .*no route"):
+        pinned(source.model_copy(update={"dataset": "no/body"}), tmp_path)
