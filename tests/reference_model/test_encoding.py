@@ -339,8 +339,11 @@ def test_what_comes_next_is_encoded_ahead_and_not_twice(one: Backbone, monkeypat
     engine = Engine([one], budget=Budget(tokens=96, patches=64, packs=100))
     expected = plainly(one, ITEMS)
     tokens = seen_tokens(one, monkeypatch)
+    made_ready = Counted(engine._ready, lambda key, item: 1)
+    monkeypatch.setattr(engine, "_ready", made_ready)
     engine.upcoming(ITEMS)
     first = engine.embed(ITEMS[:2])
+    assert len(made_ready.calls) == len(ITEMS)
     passes = len(tokens.calls)
     rest = engine.embed(ITEMS[2:])
     assert len(tokens.calls) == passes, "all was made with the first batch"
