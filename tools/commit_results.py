@@ -3,8 +3,8 @@
     unite-bench run --model reference --suite all --results out      # and the baselines
     python tools/commit_results.py out
 
-Partial results are refused. The README's tables stand between two comments and are never edited by hand; a test compares
-them with what the tool prints.
+Partial results are refused. The README's tables, and the differences of the suite `checkpoint` in docs/checkpoints.md, stand
+between two comments and are never edited by hand; tests compare them with what the tool prints.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import shutil
 from pathlib import Path
 
 from unite_bench import results
+from unite_bench.callbacks.subset import differences, pairs_with_full
 from unite_bench.report.board import Wanted, boards
 from unite_bench.report.formats import markdown
 from unite_bench.results import committed_root
+from unite_bench.spec.catalogue import load_suite, tasks_of
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+ROOT = Path(__file__).parent.parent
+README, CHECKPOINTS = ROOT / "README.md", ROOT / "docs" / "checkpoints.md"
 
 
 def copy(source: Path) -> int:
@@ -45,15 +47,28 @@ def tables() -> str:
     return "\n\n".join(markdown(table.transposed()) for table, _ in tables)
 
 
+def small_suite() -> str:
+    """What stands in docs/checkpoints.md: how far the suite `checkpoint` is from the full one, in the committed results."""
+    suite = load_suite("checkpoint")
+    found = differences(pairs_with_full(suite, tasks_of(suite)), [committed_root()])
+    rows = [f"| {name} | {100 * value:+.1f} |" for name, value in sorted(found.of.items())]
+    return "\n".join(["| embedder | small less full, in points |", "|---|---:|", *rows])
+
+
+def rewrite(page: Path, name: str, text: str) -> None:
+    """Put the text between the page's two comments of that name."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, nargs="*", help="folders of results; none: only rewrite the README")
+    parser.add_argument("results", type=Path, nargs="*", help="folders of results; none: only rewrite the pages")
     copied = sum(copy(folder) for folder in parser.parse_args().results)
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{tables()}\n{END}{after}", encoding="utf-8")
-    print(f"{copied} results copied, README tables rewritten")
+    rewrite(README, "results", tables())
+    rewrite(CHECKPOINTS, "small suite", small_suite())
+    print(f"{copied} results copied, tables rewritten")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,28 @@ def test_the_gradient_cache_is_refused_where_it_would_train_nothing(
     monkeypatch.setenv(f"ACCELERATE_USE_{launcher.upper()}", "true")
     with pytest.raises(UsageError, match=f"does not work under {launcher}"):
         train_stage(ground.plan(stage={"batches": {"chunk": 4}}), "adaptation")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launch", ["8-gpus-zero1.yaml", "8-gpus-zero2.yaml"])
+def test_deepspeed_has_the_losses_of_plain_data_parallelism(ground: Ground, launch: str) -> None:
+    """Two processes on the CPU. DeepSpeed is in no extra of this package: install it to run this."""
+    pytest.importorskip("deepspeed")
+    ground.plan(stage={"batches": {"per_device": 4}, "lora": {"dropout": 0}}, gradient_checkpointing=True)
+    for name in (launch, "8-gpus-ddp.yaml"):
+        given = [
+            "--config_file",
+            str(RECIPES / "accelerate" / name),
+            "--num_processes",
+            "2",
+            "--main_process_port",
+            "0",
+        ]
+        asked = [str(ground.folder / "recipe.yaml"), "--stage", "adaptation", "--out", str(ground.folder / name)]
+        call = [sys.executable, "-m", "accelerate.commands.launch", *given, "-m", "reference_model", "train", *asked]
+        done = subprocess.run(call, capture_output=True, text=True, env={**os.environ, "DS_ACCELERATOR": "cpu"})
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert ground.losses(launch) == pytest.approx(ground.losses("8-gpus-ddp.yaml"), rel=1e-4)
 
 
 def test_no_weight_is_a_scalar_which_deepspeed_cannot_send() -> None:
