@@ -112,7 +112,7 @@ def test_near_ones_are_a_setting(pool: Pool, evaluated: str, tmp_path: Path) -> 
 def test_flagged_rows_stay_and_are_named(pool: Pool, evaluated: str, tmp_path: Path) -> None:
     decision = run(pool, everything(pool), Settings(tasks=[evaluated], action="flag"), context_in(tmp_path))
     assert decision.keep.all()
-    assert decision.facts["flagged"] == {str(n): ["my-eval"] for n in (2, 3, 4, 5, 9)}
+    assert decision.facts["flagged"] == {f"s:{n}": ["my-eval"] for n in (2, 3, 4, 5, 9)}
 
 
 def test_tasks_whose_data_is_not_here_are_named(pool: Pool, evaluated: str, tmp_path: Path, monkeypatch) -> None:

@@ -21,7 +21,27 @@ from unite_bench.sources.scenes.bases import still_base
 from unite_bench.sources.scenes.edits import sample_edit
 from unite_bench.sources.scenes.render import render_image
 
+DRAWN = """
+import numpy as np
+from unite_bench import Embedder, EmbedderCard
+
+class Drawn(Embedder):
+    card = EmbedderCard(name="drawn", modalities={"text", "image"}, dim=16, role_matters=False)
+
+    def embed(self, items, role):
+        return np.stack([vector(item.text or "0") for item in items])
+
+def vector(number):
+    centre = np.random.default_rng(int(number) // 6).normal(size=16) + 1.0
+    return (centre + np.random.default_rng(1000 + int(number)).normal(0, 0.3, size=16)).astype(np.float32)
+"""
 SCENES = still_base(1_400_005, "train", 12)
+
+
+def vector(number: str) -> np.ndarray:
+    held: dict = {}
+    exec(DRAWN, held)
+    return held["vector"](number)
 
 
 def everything(pool: Pool) -> np.ndarray:
@@ -122,6 +142,22 @@ def test_vectors_of_an_embedder_decide_where_one_is_named(photos: Pool, tmp_path
     decision = run(photos, everything(photos), settings, context_in(tmp_path))
     assert 7 not in kept(decision) and set(range(6)) <= set(kept(decision))
     assert decision.facts["sides"]["target"]["with a vector"] == 8
+
+
+def test_vectors_merge_what_brute_force_merges_and_never_two_modalities(tmp_path: Path) -> None:
+    """A text's number is its vector: 30 clusters of 6, so loose that some of a cluster are near and some are not."""
+    (tmp_path / "drawn.py").write_text(DRAWN, encoding="utf-8")
+    picture = saved(np.full((8, 8, 3), 30, np.uint8), tmp_path / "a.png")
+    rows = [row(n, text("same"), text(str(n))) for n in range(180)] + [row(180, text("same"), picture)]
+    pool = pool_of(rows, tmp_path, block=64)
+    settings = Settings(equal="target", near=Near(embedder="drawn.py:Drawn", cosine=0.97))
+    decision = run(pool, everything(pool), settings, context_in(tmp_path))
+    unit = np.stack([vector(str(n)) for n in range(180)])
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    pairs = [(i, j) for j in range(180) for i in range(j) if unit[i] @ unit[j] >= 0.97]
+    expected = near_leaders(180, np.array(pairs)) == np.arange(180)
+    assert 40 < expected.sum() < 170
+    assert decision.keep.tolist() == [*expected.tolist(), True]  # the picture has the vector of text 0
 
 
 def test_a_medium_that_is_missing_names_its_row(photos: Pool, tmp_path: Path) -> None:

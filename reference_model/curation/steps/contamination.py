@@ -62,23 +62,24 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     names = [task.name for task in sets.tasks]
     tally = _Tally(dict.fromkeys(names, 0), dict.fromkeys(names, 0))
     reasons = np.zeros(alive.size, dtype=np.uint8)
-    held: dict[int, list[str]] = {}
+    flagged: dict[str, list[str]] = {}
     for start in range(0, alive.size, leaks.rows_at_once):
         rows = alive[start : start + leaks.rows_at_once]
-        sides = [leaks.of([*pool.items(rows, side)]) for side in SIDES]
-        for position, both in enumerate(zip(*sides, strict=True), start):
-            found = both[0] | both[1]
+        queries, targets = ([*pool.items(rows, side)] for side in SIDES)
+        pairs = zip(queries, leaks.of(queries), leaks.of(targets), strict=True)
+        for position, (query, asked, sought) in enumerate(pairs, start):
+            found = asked | sought
             if found.equal or found.near:
                 tally.add(found)
                 reasons[position] = 1 if found.equal else 2
-                if len(held) < FLAGGED:
-                    held[int(alive[position])] = sorted(found.equal | found.near)
+                if len(flagged) < FLAGGED:
+                    flagged[query.id] = sorted(found.equal | found.near)
         context.note(f"contamination: {start + rows.size:,} of {alive.size:,} rows")
     shown = {name: alive[np.flatnonzero(reasons == n)[:EXAMPLES]] for n, name in enumerate(NAMES, 1)}
     examples = {name: tuple(at.tolist()) for name, at in shown.items() if at.size}
     facts = _facts(sets, tally, reasons, leaks.not_compared)
     if settings.action == "flag":
-        facts["flagged"] = {str(row): tasks for row, tasks in held.items()}
+        facts["flagged"] = flagged
         return Decision(
             np.ones(alive.size, bool), np.zeros(alive.size, np.uint8), ("kept",), facts=facts, examples=examples
         )
