@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from training_folder import PICTURES, Ground, make_data
 
 from reference_model.backbone import Backbone, Settings
+from reference_model.preprocess import patches
 from reference_model.train.adapters import base_digest
 from reference_model.train.encoder import in_step
 from reference_model.train.run import train_stage
@@ -33,11 +34,13 @@ def ground(data: Path, tiny: Path, tmp_path: Path) -> Ground:
 
 @dataclass(frozen=True)
 class Done:
-    """Both stages of the recipe as it stands, and how many media had gone through the tower after each."""
+    """Both stages of the recipe as it stands, how many media had gone through the tower after each, and how many the second
+    opened."""
 
     ground: Ground
     merged: tuple[Path, Path]
     through_tower: tuple[int, int]
+    opened_by_the_second: int
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +50,16 @@ def done(data: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Do
         seen = counted(patch)
         plan = ground.plan()
         first = train_stage(plan, "adaptation")
-        after = len(seen)
-        return Done(ground, (first, train_stage(plan, "instruction")), (after, len(seen)))
+        after, opened = len(seen), 0
+
+        def opening(*given: Any, **named: Any) -> Any:
+            nonlocal opened
+            opened += 1
+            return patches(*given, **named)
+
+        patch.setattr("reference_model.train.media.patches", opening)
+        second = train_stage(plan, "instruction")
+        return Done(ground, (first, second), (after, len(seen)), opened)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -102,6 +113,7 @@ def test_a_killed_run_goes_on_to_the_same_loss_curve(
 def test_features_are_computed_once_for_all_epochs_and_stages(done: Done) -> None:
     """Eight pictures and a clip go through the tower once, although two stages see each of them several times."""
     assert done.through_tower == (PICTURES + 1, PICTURES + 1)
+    assert done.opened_by_the_second == 0
 
 
 @pytest.mark.slow
