@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,18 +43,29 @@ class Place:
 
 @dataclass
 class FeatureStore:
-    """Features under `folder`. Several processes may write at once; each finds what was there when it last looked."""
+    """Features under `folder`. Several processes may write at once, and find what the others have written."""
 
     folder: Path
     _places: dict[str, Place] = field(default_factory=dict)
     _maps: dict[Path, Any] = field(default_factory=dict)
+    _read: dict[Path, int] = field(default_factory=dict)
     _own: Path | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._look()
+
+    def _look(self) -> None:
+        """Read what has been added to the indexes: whole lines only."""
         for index in sorted(self.folder.glob("*.jsonl")):
-            for key, place in _lines(index):
-                self._places.setdefault(key, place)
+            with index.open("rb") as file:
+                file.seek(self._read.get(index, 0))
+                whole, end, _ = file.read().rpartition(b"\n")
+            for line in whole.splitlines():
+                row = json.loads(line)
+                place = Place(index.with_suffix(".bf16"), row["start"], row["tokens"], row["width"], _grid(row["grid"]))
+                self._places.setdefault(row["key"], place)
+            self._read[index] = self._read.get(index, 0) + len(whole) + len(end)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -64,8 +74,9 @@ class FeatureStore:
         """What is held under the key, mapped from disk."""
         import torch
 
-        place = self._places.get(key)
-        if place is None:
+        if key not in self._places:
+            self._look()
+        if (place := self._places.get(key)) is None:
             return None
         size = place.tokens * place.width
         flat = self._map(place.shard, place.start + size)[place.start : place.start + size]
@@ -105,14 +116,6 @@ class FeatureStore:
                 raise StoreError(f"{shard}: shorter than its index says; delete it and its .jsonl, and train again")
             self._maps[shard] = held
         return held
-
-
-def _lines(index: Path) -> Iterator[tuple[str, Place]]:
-    """The whole lines of an index."""
-    shard = index.with_suffix(".bf16")
-    for line in index.read_text(encoding="utf-8").split("\n")[:-1]:
-        row = json.loads(line)
-        yield row["key"], Place(shard, row["start"], row["tokens"], row["width"], _grid(row["grid"]))
 
 
 def _grid(row: dict[str, Any]) -> Grid:

@@ -88,10 +88,11 @@ def test_a_folder_that_is_no_checkpoint_stands_in_the_recipe(ground: Ground) -> 
 
 
 def test_a_torn_index_line_is_not_read_and_lost_numbers_are_an_error(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path)
+    store, beside = FeatureStore(tmp_path), FeatureStore(tmp_path)
     ready = Ready(torch.arange(12, dtype=torch.bfloat16).view(3, 4), Grid(1, 6, 2, (0.5,), 2.0))
     store.put("one", ready)
     store.put("two", Ready(ready.features + 1, ready.grid))
+    assert beside.get("two") is not None and len(beside) == 2, "written by another process since"
     (index,) = tmp_path.glob("*.jsonl")
     index.write_text(index.read_text() + json.dumps({"key": "three"})[:-3])
     again = FeatureStore(tmp_path)
