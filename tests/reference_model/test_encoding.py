@@ -451,6 +451,8 @@ def test_the_benchmark_compares_equal_vectors_and_counts_what_is_run(monkeypatch
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         plainly(backbone, [items[0]])
     assert encode.run_flops(backbone, items[:1]) == pytest.approx(counter.get_total_flops(), rel=0.2)
+    whole = encode.loaded("2b", "meta", "bfloat16").model
+    assert sum(weight.numel() for weight in whole.parameters()) == 2_208_985_600, "as many as Qwen2-VL-2B has"
     monkeypatch.setattr(encode, "engine_run", lambda *given: -torch.ones(3, 64) / 8)
     with pytest.raises(AssertionError, match="other vectors"):
         encode.measured(argparse.Namespace(**given, batch=2, runs=1, peak=None))
