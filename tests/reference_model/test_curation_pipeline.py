@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from PIL import Image as Pillow
 
 from reference_model.__main__ import main
 from reference_model.curation import steps
+from reference_model.curation.composition import Group
 from reference_model.curation.manifest import read_manifest
 from reference_model.curation.pipeline import curate
 from reference_model.curation.pool import Pool
 from reference_model.curation.recipe import read_recipe
+from reference_model.curation.report import BY, _flow
 from reference_model.curation.step import Decision, Step
 from reference_model.curation.steps import validity
 from unite_bench import media
@@ -108,10 +111,15 @@ def test_the_manifest_holds_rows_digests_and_where_they_come_from(curated: Path)
     assert [(cells["file"], cells["row"]) for cells in table][3:] == [("photos/8.txt", 0), ("edits.json", 0)]
 
 
-def test_two_runs_in_different_places_give_the_same_bytes(curated: Path, tmp_path: Path) -> None:
+def test_two_runs_in_different_places_give_the_same_bytes(
+    curated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = material(tmp_path / "moved" / "there")
     work = tmp_path / "elsewhere"
     assert main(["curate", str(recipe), "--work", str(work), "--threads", "3"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "photos: 8 rows, 1 bad records"
+    assert said[-1] == "declared, but without a row: instruction, text>video"
     first, second = curated / "curated", recipe.parent / "curated"
     assert (first / "manifest.parquet").read_bytes() == (second / "manifest.parquet").read_bytes()
     reports = [json.loads((folder / "report.json").read_text()) for folder in (first, second)]
@@ -144,6 +152,12 @@ def test_the_page_stands_alone_and_hostile_text_stays_text(curated: Path) -> Non
     assert "beyond the paper" in page and "dropped: medium cannot be read" in page
 
 
+def test_tables_hold_what_was_lost_too_and_begin_with_the_most() -> None:
+    few, many = (Group(name, "adaptation", "coarse", "text", "image") for name in ("few", "many"))
+    flow = _flow(SimpleNamespace(found={few: 1, many: 5}, taken=[SimpleNamespace(after={many: 4})]), BY["source"])
+    assert list(flow.items()) == [("many", [5, 4]), ("few", [1, 0])]
+
+
 def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
@@ -158,6 +172,7 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
         return Decision(reasons == 0, reasons, ("kept", "odd"), weights)
 
     plan = read_recipe(material(tmp_path))
+    monkeypatch.setattr("reference_model.curation.pool.BLOCK", 4)
     monkeypatch.setattr(
         steps, "known", lambda: {"validity": Step(Settings, run, ""), "duplicates": Step(Settings, run, "")}
     )

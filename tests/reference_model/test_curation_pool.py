@@ -79,6 +79,8 @@ def test_groups_are_counted_over_many_blocks(tmp_path: Path) -> None:
     assert {group.pair: n for group, n in groups.counts().items()} == {"text>image": 34, "text>text": 66}
     chosen = np.array([0, 3, 30, 31, 99], dtype=np.int64)
     assert {group.pair: n for group, n in groups.counts(chosen).items()} == {"text>image": 4, "text>text": 1}
+    sums = groups.sums(chosen, np.array([1, 2, 4, 8, 16], dtype=np.float32))
+    assert {group.pair: weight for group, weight in sums.items()} == {"text>image": 23.0, "text>text": 8.0}
 
 
 def test_a_missing_medium_names_its_row_and_the_cure(tmp_path: Path) -> None:
