@@ -28,7 +28,7 @@ from unite_bench.spec.model import Task
 from unite_bench.submissions import FILE, gaps, read_submission
 
 sys.path.insert(0, str(Path(__file__).parent))
-from commit_results import BEGIN, END, README, tables
+from commit_results import README, standing, tables
 
 RECORD = {
     "schema", "unite_bench", "task", "data", "embedder", "contamination", "protocol", "counts", "failed", "warnings",
@@ -155,8 +155,8 @@ def _of_submission(folder: Path, names: set[str]) -> Iterator[str]:
 
 def readme_findings() -> Iterator[str]:
     """Whether the README's tables are what the committed results give, byte for byte."""
-    shown = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
-    if shown != f"\n{tables()}\n":
+    shown = standing(README, "results")
+    if shown != tables():
         yield f"{README.name}: its tables are not those of the committed results; run python tools/commit_results.py"
 
 

@@ -55,11 +55,21 @@ def small_suite() -> str:
     return "\n".join(["| embedder | small less full, in points |", "|---|---:|", *rows])
 
 
+def standing(page: Path, name: str) -> str:
+    """What stands between the page's two comments of that name."""
+    begin, end = _comments(name)
+    return page.read_text(encoding="utf-8").split(begin)[1].split(end)[0].strip("\n")
+
+
 def rewrite(page: Path, name: str, text: str) -> None:
     """Put the text between the page's two comments of that name."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    begin, end = _comments(name)
     before, rest = page.read_text(encoding="utf-8").split(begin)
     page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def _comments(name: str) -> tuple[str, str]:
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
 
 
 def main() -> None:
