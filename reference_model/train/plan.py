@@ -40,10 +40,10 @@ from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.tokens import load_tokenizer
 from reference_model.train.bank import Bank
+from reference_model.train.opening import budgeted
 from reference_model.train.pairs import draw_batch, pick_kinds
 from reference_model.train.recipe import Draws, Recipe, Stage, StageName
 from reference_model.train.recipe_reader import Plan
-from reference_model.train.run import budgeted
 
 MEASURED = 10_000  # rows that are looked at closely; the others are counted
 SCENES = 60  # of each sort, where a world has to be rendered for the plan
