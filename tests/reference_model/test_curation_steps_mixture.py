@@ -116,6 +116,20 @@ def test_bounds_hold_for_every_mixture(pool: Pool, asked, tmp_path: Path) -> Non
         assert shares.sum() == pytest.approx(1)
 
 
+def test_the_fitted_mixture_is_never_beyond_those_tried(pool: Pool, tmp_path: Path, monkeypatch) -> None:
+    calls: list[np.ndarray] = []
+
+    def proxy(shares: np.ndarray, seed: int) -> np.ndarray:
+        calls.append(shares)
+        return shares * np.array([0.0, 0.0, 3.0])  # a straight line, which points beyond every run
+
+    monkeypatch.setattr(mixture, "open_proxy", lambda *_: proxy)
+    run(pool, np.arange(len(pool)), Settings(runs=6), context_in(tmp_path))
+    tried, fitted = np.stack(calls[:6]), calls[6]
+    assert (fitted <= tried.max(axis=0) + 1e-6).all() and (fitted >= tried.min(axis=0) - 1e-6).all()
+    assert fitted[2] > 0.8 * tried[:, 2].max()
+
+
 def test_wrong_settings_are_errors(pool: Pool, asked, tmp_path: Path) -> None:
     wrong = {
         "no row is of source z; there are a, b, c": Settings(worth={"z": 1.0}),

@@ -138,7 +138,8 @@ def fitted(ask: Ask, proxy: Proxy, settings: Settings, context: Context) -> tupl
         context.note(f"mixture: proxy run {number} of {settings.runs}, score {results[-1] @ ask.worth:.4f}")
     scores = np.stack(results) @ ask.worth
     found = fit(tried, scores)
-    best = best_mixture(found, ask.declared, ask.low, ask.high, rng)
+    low, high = np.maximum(ask.low, tried.min(axis=0)), np.minimum(ask.high, tried.max(axis=0))
+    best = best_mixture(found, ask.declared, low, high, rng)  # a fit says nothing of shares beyond those tried
     compared = {"fitted": best, "declared": ask.declared, "equal": equal}
     verified = {
         name: [float(proxy(shares, seed) @ ask.worth) for seed in seeds[1:]] for name, shares in compared.items()
