@@ -61,8 +61,10 @@ class Machine:
 
 
 def plan_stage(plan: Plan, name: StageName, machine: Machine = Machine()) -> list[str]:
-    """Lines to print. Raises what training would raise for a base or data that cannot be read."""
+    """Lines to print. Raises what training would raise for a base or data that cannot be read, DataError for no rows."""
     found, statistics, counted = stage_estimate(plan, name, machine)
+    if not statistics.measured:
+        raise DataError(f"no row of stage {name!r} can be trained on; curate for it, or set `rows: all`")
     stage = plan.stage(name)
     data = "drawn pairs" if stage.data.draws else f"{statistics.rows:,} rows, {statistics.measured:,} of them measured"
     return [

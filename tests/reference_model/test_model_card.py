@@ -68,6 +68,8 @@ def test_neither_card_nor_record_names_a_folder_of_the_machine(merged: Path) -> 
     for name in ("README.md", "made.json"):
         text = (merged / name).read_text(encoding="utf-8")
         assert str(merged.parents[2]) not in text and "/tmp" not in text and str(Path.home()) not in text
+    (manifest,) = json.loads((merged / "made.json").read_text(encoding="utf-8"))["manifests"]
+    assert manifest["facts"] == {"schema": 1, "seed": 0}  # and not `root`, where its media lie
 
 
 def test_results_become_the_evaluation(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

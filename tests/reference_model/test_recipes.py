@@ -17,11 +17,11 @@ import reference_model
 from reference_model import cost
 from reference_model.__main__ import main
 from reference_model.train.material import manifest_rows
-from reference_model.train.plan import Machine, plan_stage, stage_estimate
+from reference_model.train.plan import Machine, plan_stage, setting_of, stage_estimate
 from reference_model.train.recipe import Stage
 from reference_model.train.recipe_reader import STAGES, Plan, read_recipe
 from reference_model.train.run import train_stage
-from unite_bench.errors import UsageError
+from unite_bench.errors import DataError, UsageError
 
 RECIPES = Path(reference_model.__file__).parent / "recipes"
 LARGE = ["qwen2-vl-2b", "qwen2-vl-7b"]
@@ -208,6 +208,23 @@ def test_a_plan_has_the_steps_and_tokens_of_the_run(ground: Ground) -> None:
     assert "tokenizer" in counted and statistics.unreadable == 0
     assert sum(statistics.distinct.values()) == 9  # eight pictures and a clip
     assert found.memory.weights == 4 * cost.ModelShape.of(ground.base).parameters
+
+
+def test_a_plan_reads_the_rows_of_its_stage_and_the_recipes_precision(ground: Ground) -> None:
+    stage = {"data": {"manifests": ["pairs.parquet"]}}
+    _, adaptation, _ = stage_estimate(ground.plan(stage=stage), "adaptation", Machine())
+    _, instruction, _ = stage_estimate(ground.plan(stage=stage), "instruction", Machine())
+    assert (adaptation.rows, instruction.rows) == (23, 0)  # all rows of the manifest are of the first stage
+    with pytest.raises(DataError, match="no row of stage 'instruction'"):
+        plan_stage(ground.plan(stage=stage), "instruction")
+    for dtype, autocast, told in (
+        ("bfloat16", True, ("bfloat16", 2)),
+        ("float32", True, ("autocast", 4)),
+        ("float32", False, ("float32", 4)),
+    ):
+        plan = ground.plan(dtype=dtype, autocast=autocast)
+        setting = setting_of(plan.recipe, plan.stage("adaptation"), Machine())
+        assert (setting.precision, setting.weight_bytes) == told
 
 
 def test_a_plan_of_drawn_pairs_renders_little_and_keeps_nothing(ground: Ground) -> None:
