@@ -1,4 +1,4 @@
-"""The loop that all stages share: draw, loss, step; log, validate, save; resume after a kill."""
+"""The loop of the backbone's two stages: draw, loss, step; log, validate, save; resume after a kill."""
 
 from __future__ import annotations
 
