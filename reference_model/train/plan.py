@@ -44,6 +44,7 @@ from reference_model.train.opening import budgeted
 from reference_model.train.pairs import draw_batch, pick_kinds
 from reference_model.train.recipe import Draws, Recipe, Stage, StageName
 from reference_model.train.recipe_reader import Plan
+from unite_bench.errors import DataError
 
 MEASURED = 10_000  # rows that are looked at closely; the others are counted
 SCENES = 60  # of each sort, where a world has to be rendered for the plan
