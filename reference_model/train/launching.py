@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -79,3 +80,13 @@ def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:
             "or choose one GPU with CUDA_VISIBLE_DEVICES=0"
         )
     return arguments
+
+
+def check_warm_up(stage: Stage, batches: int, arguments: TrainingArguments) -> None:
+    """Raises UsageError for a stage that ends with its warm-up, whose first step has a rate of 0: it might learn nothing."""
+    steps = math.ceil(batches / stage.batches.accumulate)
+    if steps <= arguments.get_warmup_steps(steps):
+        raise UsageError(
+            f"the stage has {steps} step{'s' * (steps > 1)} ({batches} batches), and the warm-up takes them all; make the "
+            "batches smaller, train more epochs, or set schedule: {warmup: 0}"
+        )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference_model.adapters import check_adapter
 from reference_model.checkpoint import Checkpoint
-from reference_model.train.launching import check_launch, training_arguments
+from reference_model.train.launching import check_launch, check_warm_up, training_arguments
 from reference_model.train.model_card import MADE_FILE, made_of, write_card
 from reference_model.train.opening import find_start, open_backbone, open_material
 from reference_model.train.recipe import Stage, StageName
@@ -69,6 +69,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     backbone = open_backbone(plan, checkpoint, arguments)
     base = base_digest(backbone.model)
     material, media, store = open_material(plan, name, backbone, arguments)
+    check_warm_up(stage, len(material), arguments)
     resumed = last_state(folder / "states")
     check_run(plan, name, material, base, arguments, resumed is not None)
     adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)

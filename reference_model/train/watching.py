@@ -49,6 +49,10 @@ class Log(TrainerCallback):  # type: ignore[misc]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step == state.max_steps:
+            control.should_log = True  # a stage of few steps has a line as well
+
     def on_log(
         self,
         args: TrainingArguments,

@@ -113,7 +113,7 @@ def test_6_the_loss_gets_fp32_vectors_from_a_bf16_model(ground: Ground) -> None:
 def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground: Ground) -> None:
     (ground.data / "3.png").write_bytes(b"no picture")
     (ground.data / "5.png").unlink()
-    everything = {"steps": None, "epochs": 1, "batches": {"per_device": 23}}
+    everything = {"steps": None, "epochs": 1, "batches": {"per_device": 23}, "log_steps": 10}
     with pytest.raises(DataError, match="max_bad_rows is 3"):
         train_stage(ground.plan("strict", everything, max_bad_rows=3), "adaptation")
     train_stage(ground.plan("run", everything, max_bad_rows=4), "adaptation")

@@ -19,7 +19,7 @@ from reference_model.train.feature_store import FeatureStore, Ready
 from reference_model.train.recipe import Lora
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
-from unite_bench.errors import DataError, ModelError, UniteBenchError
+from unite_bench.errors import DataError, ModelError, UniteBenchError, UsageError
 
 
 @pytest.fixture()
@@ -80,6 +80,11 @@ def test_a_stage_without_rows(ground: Ground) -> None:
     wrong = {"data": {"manifests": ["pairs.parquet"]}}
     save_manifest(ground.data / "pairs.parquet", ground.data, [])
     refused(ground, DataError, "rows of stage 'adaptation' fill no batch", stage=wrong)
+
+
+def test_a_stage_that_its_warm_up_takes_whole(ground: Ground) -> None:
+    short = {"steps": None, "epochs": 1, "batches": {"per_device": 64}, "schedule": {"warmup": 0.03}}
+    refused(ground, UsageError, r"1 step \(1 batches\), and the warm-up takes them all", stage=short)
 
 
 def test_a_folder_that_is_no_checkpoint_stands_in_the_recipe(ground: Ground) -> None:
