@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,8 @@ def _train(given: argparse.Namespace) -> int:
         print("\n".join(plan_stage(recipe, given.stage, machine)))
         return 0
     merged = train_stage(recipe, given.stage)
-    print(f"{merged}: the model of stage {given.stage}; `unite-bench run --model reference:{merged}` measures it")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{merged}: the model of stage {given.stage}; `unite-bench run --model reference:{merged}` measures it")
     return 0
 
 
