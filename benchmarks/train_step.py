@@ -24,12 +24,12 @@ from transformers import TrainerCallback
 
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS
+from reference_model.nano.stages import CLIP_NORM
 from reference_model.train.contrastive import contrastive_loss
 from reference_model.train.lora import add_lora
 from reference_model.train.mamcl import Options
 from reference_model.train.recipe_reader import read_recipe
 from reference_model.train.run import train_stage
-from reference_model.train.stages import CLIP_NORM
 
 SIZES = {"stills": 3000, "movings": 1000, "still_edits": 400, "clip_edits": 200, "fused": 200}
 RATE, RANK, TAU = 1.5e-3, 64, 0.03

@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _curve(given: argparse.Namespace) -> int:
-    from reference_model.train.curve import draw_curves
+    from reference_model.nano.curve import draw_curves
 
     draw_curves(given.log, given.out)
     return 0
@@ -116,9 +116,9 @@ def _card(given: argparse.Namespace) -> int:
 
 
 def _backbone(given: argparse.Namespace) -> int:
-    from reference_model.train.budget import Budget
-    from reference_model.train.nano import Recipe, make_backbone
-    from reference_model.train.world import Sizes
+    from reference_model.nano.budget import Budget
+    from reference_model.nano.training import Recipe, make_backbone
+    from reference_model.nano.world import Sizes
 
     recipe = Recipe()
     if given.minutes:

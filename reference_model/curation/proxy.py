@@ -86,11 +86,11 @@ class TrainedProxy:
     def _train(self, encoder: Encoder, backbone: Backbone, media: MediaSource, shares: Shares, seed: int) -> None:
         import torch
 
+        from reference_model.nano.budget import learning_rate
+        from reference_model.nano.stages import CLIP_NORM
         from reference_model.train.adapters import trained
-        from reference_model.train.budget import learning_rate
         from reference_model.train.objective import Objective
         from reference_model.train.recipe import Loss
-        from reference_model.train.stages import CLIP_NORM
 
         settings = self.settings
         objective = Objective(Loss(temperature=settings.temperature))

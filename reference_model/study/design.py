@@ -14,7 +14,7 @@ RATE = 1.0e-3
 RANK, ALPHA = 64, 64.0
 TEMPERATURE = 0.03
 
-# Kinds of pairs by the modality set of their target (reference_model/train/scene_pairs.py has the draws).
+# Kinds of pairs by the modality set of their target (reference_model/nano/scene_pairs.py has the draws).
 TEXT = ("scene image-text", "scene video-text", "scene paraphrase", "scene question")
 IMAGE = ("scene text-image", "scene image edit")
 VIDEO = ("scene text-video", "scene video edit")

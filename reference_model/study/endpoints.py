@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from reference_model.nano.scene_pairs import AFTER_IMAGE, AFTER_VIDEO, FUSED, text_item
+from reference_model.nano.world import World
 from reference_model.study import worlds
 from reference_model.study.worlds import Laboratory
-from reference_model.train.scene_pairs import AFTER_IMAGE, AFTER_VIDEO, FUSED, text_item
-from reference_model.train.world import World
 from unite_bench.items import Item, Text
 from unite_bench.metrics.measures import per_query
 from unite_bench.ragged import Ragged

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from reference_model.backbone import Backbone, Positions, Settings
+from reference_model.nano import scene_pairs
+from reference_model.nano.architecture import Shape, new_model
+from reference_model.nano.scene_pairs import text_item
+from reference_model.nano.training import Recipe
+from reference_model.nano.world import Sizes, World, build_world
 from reference_model.preprocess import Preprocessing
-from reference_model.train import scene_pairs
-from reference_model.train.architecture import Shape, new_model
 from reference_model.train.features import Features, cached_features
-from reference_model.train.nano import Recipe
 from reference_model.train.pairs import Kind, Pair
-from reference_model.train.scene_pairs import text_item
-from reference_model.train.world import Sizes, World, build_world
 from unite_bench.items import Item
 from unite_bench.sources.scenes.language import short
 

@@ -71,7 +71,7 @@ def open_material(
 
     recipe, stage = plan.recipe, plan.stage(name)
     if stage.data.draws is not None:
-        from reference_model.train.drawn import open_draws
+        from reference_model.nano.drawn import open_draws
 
         with arguments.main_process_first():
             return (*open_draws(plan, stage, backbone, arguments.world_size), None)

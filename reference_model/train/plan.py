@@ -150,10 +150,10 @@ def manifest_statistics(plan: Plan, name: StageName, reading: Reading) -> Statis
 
 def drawn_statistics(plan: Plan, stage: Stage, draws: Draws, reading: Reading) -> Statistics:
     """Of pairs that are drawn: some are drawn here. All media of their banks are computed, whichever are drawn."""
-    from reference_model.train.drawn import SETS
+    from reference_model.nano.drawn import SETS
+    from reference_model.nano.real import load_real
+    from reference_model.nano.world import Sizes, build_world
     from reference_model.train.material import weighted
-    from reference_model.train.real import load_real
-    from reference_model.train.world import Sizes, build_world
 
     whole = Sizes(**draws.sizes.model_dump())
     with tempfile.TemporaryDirectory() as thrown:

@@ -125,7 +125,7 @@ def evaluations(
         wrap = live_embedder(backbone, start, plan.recipe.name)
         found.append(Evaluation(wrap, trainer.log, asked.suite, asked.steps, plan.folder(name) / "results"))
     if asked is not None and asked.scenes is not None:
-        from reference_model.train.scene_validation import open_scenes
+        from reference_model.nano.scene_validation import open_scenes
 
         with arguments.main_process_first():
             found.append(open_scenes(asked.scenes, asked.steps, plan.work, backbone, trainer.log))
@@ -164,7 +164,7 @@ def write_merged(
     """The stage's model with its adapters merged, as a checkpoint folder with its card; it appears whole or not at all."""
     import torch
 
-    from reference_model.train.architecture import save_checkpoint
+    from reference_model.train.saving import save_checkpoint
 
     model = adapted.merge_and_unload()
     if not all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values()):

@@ -8,8 +8,9 @@ import pytest
 from tiny_model import TINY
 
 from reference_model.backbone import Settings, load_tokenizer
-from reference_model.train.architecture import new_model, save_checkpoint
-from reference_model.train.vocabulary import train_vocabulary
+from reference_model.nano.architecture import new_model
+from reference_model.nano.vocabulary import train_vocabulary
+from reference_model.train.saving import save_checkpoint
 
 
 @pytest.fixture(scope="session")

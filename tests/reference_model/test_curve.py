@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reference_model.train.curve import draw_curves, read_curves
+from reference_model.nano.curve import draw_curves, read_curves
 from unite_bench.errors import DataError
 
 NANO = Path(__file__).parents[2] / "reference_model" / "checkpoints" / "nano"

@@ -12,12 +12,12 @@ from PIL import Image as Pillow
 from tiny_model import TINY, Noise
 
 from reference_model.backbone import Backbone, load_tokenizer
+from reference_model.nano import lessons, naming, real_pairs, scene_pairs
+from reference_model.nano.real import Real, load_real
+from reference_model.nano.world import Sizes, World, build_world
 from reference_model.preprocess import Grid
-from reference_model.train import lessons, naming, real_pairs, scene_pairs
 from reference_model.train.batches import patches_of
 from reference_model.train.pairs import draw_batch, modality_bits, pick_kinds
-from reference_model.train.real import Real, load_real
-from reference_model.train.world import Sizes, World, build_world
 from unite_bench.errors import DataError, UsageError
 from unite_bench.items import Text
 from unite_bench.sources.scenes.entailment import entails

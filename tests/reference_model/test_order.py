@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reference_model.nano.scene_pairs import text_item
 from reference_model.train.material import DrawnPairs
 from reference_model.train.order import plan_order
 from reference_model.train.pairs import Kind, Pair
-from reference_model.train.scene_pairs import text_item
 
 SETS = np.array([1] * 10 + [2] * 7 + [3] * 4, dtype=np.int8)
 ONES = np.ones(len(SETS), dtype=np.float32)

@@ -87,7 +87,7 @@ def test_the_frame_budget_holds_and_clips_fit_the_prompt(name: str, tmp_path: Pa
 
 
 def test_nano_goes_on_from_its_backbone_as_it_was_trained(tmp_path: Path) -> None:
-    from reference_model.train.nano import Recipe as Nano
+    from reference_model.nano.training import Recipe as Nano
 
     plan, nano = shipped("nano", tmp_path), Nano()
     assert Path(plan.base).name == "nano-backbone"

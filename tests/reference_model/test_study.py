@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from reference_model.backbone import Backbone, Settings, prepare
+from reference_model.nano.world import Sizes, build_world
 from reference_model.prompt import render
 from reference_model.study import endpoints, worlds
 from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Comparison, Phase
@@ -20,7 +21,6 @@ from reference_model.study.worlds import Laboratory, training_kinds
 from reference_model.train.features import cached_features, compute_features
 from reference_model.train.mamcl import Options, Side, dense_losses, directions, negatives
 from reference_model.train.pairs import modality_bits
-from reference_model.train.world import Sizes, build_world
 from unite_bench.errors import UsageError
 
 
@@ -152,7 +152,7 @@ def test_no_scene_is_the_target_of_two_tasks(laboratory: Laboratory) -> None:
 def test_a_run_repeats_itself_and_seeds_are_shared_by_arms(laboratory: Laboratory, monkeypatch) -> None:
     from tiny_model import TINY
 
-    from reference_model.train.architecture import new_model
+    from reference_model.nano.architecture import new_model
 
     monkeypatch.setattr("reference_model.study.worlds.Shape", lambda: TINY)
     monkeypatch.setattr("reference_model.study.worlds.new_model", new_model)

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from training_folder import PICTURES, Ground, make_data
 
 from reference_model.backbone import Backbone, Settings
+from reference_model.nano.world import Sizes
 from reference_model.preprocess import patches
 from reference_model.train.adapters import base_digest
 from reference_model.train.encoder import in_step
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
-from reference_model.train.world import Sizes
 from unite_bench.errors import UsageError
 
 
@@ -167,7 +167,7 @@ def test_drawn_pairs_are_trained_on_and_validated_on_scenes_of_another_seed(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = {"stills": 24, "movings": 8, "still_edits": 8, "clip_edits": 4, "fused": 8}
-    monkeypatch.setattr("reference_model.train.scene_validation.SIZES", Sizes(**sizes))
+    monkeypatch.setattr("reference_model.nano.scene_validation.SIZES", Sizes(**sizes))
     draws = {"sets": {"scenes-adaptation": 1.0, "scenes-instruction": 0.5}, "sizes": sizes}
     asked = {"suite": None, "scenes": 1_900_000, "steps": 2}
     plan = ground.plan(stage={"data": {"draws": draws}, "steps": 3, "evaluation": asked})

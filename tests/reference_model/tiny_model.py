@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reference_model.train.architecture import Shape
+from reference_model.nano.architecture import Shape
 from unite_bench.items import RGB, Image, Video, content_digest
 
 TINY = Shape(width=64, layers=2, inner=96, heads=1, kv_heads=1, vision_width=32, vision_layers=2)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reference_model.train.language import Talk
-from reference_model.train.real import Picture, Wording
-from reference_model.train.world import World
+from reference_model.nano.language import Talk
+from reference_model.nano.real import Picture, Wording
+from reference_model.nano.world import World
 from unite_bench.sources.scenes.language import long, paraphrase, short
 from unite_bench.sources.scenes.phrases import NUMBERS, Voice
 from unite_bench.sources.scenes.questions import questions

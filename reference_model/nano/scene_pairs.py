@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference_model.nano.world import Edited, World
 from reference_model.train.pairs import Kind, Pair
-from reference_model.train.world import Edited, World
 from unite_bench.items import Item, Part, Text
 from unite_bench.sources.scenes.edits import sample_edit
 from unite_bench.sources.scenes.entailment import entails

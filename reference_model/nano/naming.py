@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference_model.backbone import visual_features
+from reference_model.nano.real import Picture
+from reference_model.nano.world import FRAMES, World
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.train.batches import Medium, patches_of
-from reference_model.train.real import Picture
-from reference_model.train.world import FRAMES, World
 from unite_bench.sources.scenes.phrases import NUMBERS, Voice
 from unite_bench.sources.scenes.render import frame_indices, marks
 from unite_bench.sources.scenes.world import CANVAS, VARYING, Scene, Thing

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reference_model.train import real_pairs, scene_pairs
+from reference_model.nano import real_pairs, scene_pairs
+from reference_model.nano.real import load_real
+from reference_model.nano.world import Sizes, build_world
 from reference_model.train.features import cached_features
 from reference_model.train.material import DrawnPairs, weighted
 from reference_model.train.media import BankedMedia
 from reference_model.train.pairs import Kind
-from reference_model.train.real import load_real
-from reference_model.train.world import Sizes, build_world
 
 if TYPE_CHECKING:
     from reference_model.backbone import Backbone

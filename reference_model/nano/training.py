@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference_model.backbone import Settings, load_tokenizer
+from reference_model.nano import lessons, real_pairs, scene_pairs
+from reference_model.nano.architecture import Shape, new_model
+from reference_model.nano.budget import Budget
+from reference_model.nano.language import Talk, language_loss
+from reference_model.nano.naming import Named, named_clip, named_picture, named_still, naming_loss, settle
+from reference_model.nano.real import Real, load_real
+from reference_model.nano.stages import Group, Stage, Workplace, run_stage
+from reference_model.nano.validate import language_losses
+from reference_model.nano.vocabulary import train_vocabulary
+from reference_model.nano.world import Sizes, World, build_world
 from reference_model.prompt import CLOSING, OPENING
-from reference_model.train import lessons, real_pairs, scene_pairs
-from reference_model.train.architecture import Shape, new_model
-from reference_model.train.budget import Budget
-from reference_model.train.language import Talk, language_loss
-from reference_model.train.naming import Named, named_clip, named_picture, named_still, naming_loss, settle
-from reference_model.train.real import Real, load_real
-from reference_model.train.stages import Group, Stage, Workplace, run_stage
-from reference_model.train.validate import language_losses
-from reference_model.train.vocabulary import train_vocabulary
-from reference_model.train.world import Sizes, World, build_world
 
 if TYPE_CHECKING:
     import torch

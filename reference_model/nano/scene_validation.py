@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from reference_model.nano.validate import Pool, pools, retrieval
+from reference_model.nano.world import Sizes, build_world
 from reference_model.train.features import Features, cached_features
-from reference_model.train.validate import Pool, pools, retrieval
-from reference_model.train.world import Sizes, build_world
 from unite_bench.callbacks.scoring import undisturbed
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from reference_model.backbone import SETTINGS_FILE, Settings
+from reference_model.nano.budget import Budget, learning_rate
 from reference_model.preprocess import Preprocessing
-from reference_model.train.architecture import save_checkpoint
-from reference_model.train.budget import Budget, learning_rate
 from reference_model.train.lora import merge_lora
+from reference_model.train.saving import save_checkpoint
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from reference_model.nano.real import Picture, Real
+from reference_model.nano.scene_pairs import one, text_item
 from reference_model.train.pairs import Kind, Pair
-from reference_model.train.real import Picture, Real
-from reference_model.train.scene_pairs import one, text_item
 from unite_bench.items import Item, Text
 
 Draw = Callable[[np.random.Generator], Pair]

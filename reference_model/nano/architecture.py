@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reference_model.backbone import SETTINGS_FILE, Settings
 from reference_model.preprocess import Preprocessing
 
 if TYPE_CHECKING:
@@ -87,20 +84,3 @@ def new_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> Any:
     )
     torch.manual_seed(seed)
     return Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
-
-
-def save_checkpoint(
-    model: Any, tokenizer: Tokenizer, preprocessing: Preprocessing, settings: Settings, folder: Path
-) -> None:
-    """Write a folder that `Backbone.load` and transformers open: bf16 safetensors and the settings as JSON."""
-    import copy
-
-    import torch
-
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = model if model.dtype == torch.bfloat16 else copy.deepcopy(model).to(torch.bfloat16)
-    whole.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    files = {"preprocessor_config.json": preprocessing.to_json(), SETTINGS_FILE: asdict(settings)}
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
