@@ -31,6 +31,7 @@ class Plan:
     data: Path
     base: str
     adapter: Path | None
+    here: Path
 
     def stage(self, name: StageName) -> Stage:
         """The stage of that name. Raises UsageError if the recipe has none."""
@@ -43,6 +44,11 @@ class Plan:
         """What the stage trains: the base, or the merged model of another stage of this run."""
         start = self.stage(name).start or ("adaptation" if name == "instruction" else "base")
         return self.base if start == "base" else str(self.merged(start))
+
+    def suite(self, name: StageName) -> str | None:
+        """What scores the stage while it is trained, if anything: a suite's name, or its file."""
+        asked = self.stage(name).evaluation
+        return None if asked is None or asked.suite is None else find_suite(asked.suite, self.here)
 
     def folder(self, stage: str) -> Path:
         """The stage's folder in the run folder: log, states, `adapter`, `merged`."""
@@ -81,6 +87,7 @@ def read_recipe(path: Path, out: Path | None = None, work: Path | None = None, d
         data or here / recipe.data,
         str(find_base(recipe.base, here)),
         here / recipe.adapter if recipe.adapter else None,
+        here,
     )
 
 
@@ -90,6 +97,11 @@ def find_base(base: str, here: Path) -> Path | str | None:
         if (folder / "config.json").is_file():
             return folder
     return base if HUB_NAME.fullmatch(base) and not (here / base).exists() else None
+
+
+def find_suite(suite: str, here: Path) -> str:
+    """A suite's file, named from `here`, or else what is given: a name, or a file named from the working directory."""
+    return str(here / suite) if (here / suite).is_file() else suite
 
 
 def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
@@ -112,7 +124,7 @@ def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
         suite = _text(document, ("stages", stage, "evaluation", "suite"))
         if suite:
             try:
-                tasks_of(load_suite(suite))
+                tasks_of(load_suite(find_suite(suite, here)))
             except (SpecError, UsageError) as error:
                 yield f"{document.at(('stages', stage, 'evaluation', 'suite'))}: {error}"
 

@@ -118,12 +118,12 @@ def evaluations(
     """The scores that the recipe asks for: of a suite, of scenes."""
     asked = plan.stage(name).evaluation
     found: list[TrainerCallback] = []
-    if asked is not None and asked.suite is not None:
+    if asked is not None and (suite := plan.suite(name)) is not None:
         from reference_model.train.live import live_embedder
         from reference_model.train.watching import Evaluation
 
         wrap = live_embedder(backbone, start, plan.recipe.name)
-        found.append(Evaluation(wrap, trainer.log, asked.suite, asked.steps, plan.folder(name) / "results"))
+        found.append(Evaluation(wrap, trainer.log, suite, asked.steps, plan.folder(name) / "results"))
     if asked is not None and asked.scenes is not None:
         from reference_model.nano.scene_validation import open_scenes
 

@@ -129,7 +129,10 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             logs |= summary(described)
             logs["temperature"] = self.model.temperature.item()
             self._described.zero_()
+        due = self.control.should_log
         super().log(logs, start_time)
+        if "loss" not in logs:
+            self.control.should_log = due  # any line counts as the one that was due; a score is not that of the loss
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Adapters and temperature; everything else of the model is in the checkpoint that the stage started from."""

@@ -77,8 +77,9 @@ class Log(TrainerCallback):  # type: ignore[misc]
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if "loss" in row:
-            left = row["seconds"] / max(state.global_step, 1) * (state.max_steps - state.global_step) / 60
-            said = f"step {state.global_step:,} of {state.max_steps:,}, loss {row['loss']:.4f}, {left:.0f} min left"
+            left = row["seconds"] / max(state.global_step, 1) * (state.max_steps - state.global_step)
+            took = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+            said = f"step {state.global_step:,} of {state.max_steps:,}, loss {row['loss']:.4f}, {took} left"
             sys.stderr.write(f"{self.stage}: {said}\n")
 
 

@@ -78,7 +78,7 @@ def test_1_and_15_both_stages_run_and_are_scored_by_the_harness(ground: Ground) 
     (ground.folder / "rows.jsonl").write_text(lines)
     (ground.folder / "own.yaml").write_text(TASK)
     (ground.folder / "suite.yaml").write_text("name: quick\ntitle: One task\ntasks: [own.yaml]\n")
-    asked = {"suite": str(ground.folder / "suite.yaml"), "steps": 2}
+    asked = {"suite": "suite.yaml", "steps": 2}  # named from the recipe's folder
     plan = ground.plan(stage={"steps": 2, "evaluation": asked})
     train_stage(plan, "adaptation")
     train_stage(plan, "instruction")
@@ -86,6 +86,7 @@ def test_1_and_15_both_stages_run_and_are_scored_by_the_harness(ground: Ground) 
         (scores,) = [row["validation"] for row in ground.log(stage=stage) if "validation" in row]
         assert set(scores) == {"own", "mean"} and 0 <= scores["own"] <= 1
         assert len(list((ground.folder / "run" / stage / "results").rglob("*.json"))) == 1
+        assert len(ground.losses(stage=stage)) == 2, "a step that is scored has its loss in the log as well"
 
 
 def test_4_a_repeated_target_is_known_by_its_content(ground: Ground) -> None:

@@ -95,9 +95,10 @@ class CheckpointScore:
         scores = {f"unite_bench_{result.task}": result.primary for result in found}
         if len(found) == len(tasks):
             scores["unite_bench_mean"] = mean_above_chance(found)
-        said = f"{100 * scores.get('unite_bench_mean', np.nan):.1f}, mean of {len(tasks)} tasks above chance"
+        said = f"{100 * scores.get('unite_bench_mean', np.nan):.1f} % above chance, mean of {len(tasks)} tasks"
         took = f"in {time.monotonic() - start:.0f} s"
-        sys.stderr.write(f"{embedder.card.name} on {self.suite.name}: {said}, {took}; {self.difference(tasks)}\n")
+        far = "" if self.suite.variant is None else f"; {self.difference(tasks)}"
+        sys.stderr.write(f"{embedder.card.name} on {self.suite.name}: {said}, {took}{far}\n")
         return scores
 
     def difference(self, tasks: Sequence[Task]) -> Difference:
