@@ -13,16 +13,22 @@ from unite_bench.errors import DataError
 
 
 class BadRows:
-    """One line a row in `bad-rows.jsonl` (of each process its own file, if there are several)."""
+    """One line a row in `bad-rows.jsonl` (of each process its own file, if there are several).
 
-    def __init__(self, folder: Path, limit: int):
+    `first` is the batch that the run begins or goes on with: what was noted of it and of later ones is forgotten, because
+    the run comes to them again, and their media may have been mended.
+    """
+
+    def __init__(self, folder: Path, limit: int, first: int = 0):
         rank = dist.get_rank() if dist.is_initialized() else 0
         self.path = folder / ("bad-rows.jsonl" if rank == 0 else f"bad-rows-{rank}.jsonl")
         self.limit = limit
         self.reasons: dict[str, str] = {}
         if self.path.exists():
-            rows = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
-            self.reasons = {row["row"]: row["reason"] for row in rows}
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["batch"] < first]
+            self.reasons = {row["row"]: row["reason"] for row in map(json.loads, kept)}
+            self.path.write_text("".join(kept), encoding="utf-8")
 
     def add(self, batch: Batch) -> None:
         """Note the batch's bad rows. Raises DataError, in every process, if there are now more than the limit, or if nothing
@@ -32,7 +38,7 @@ class BadRows:
                 self.reasons[row] = reason
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"row": row, "reason": reason}) + "\n")
+                    file.write(json.dumps({"row": row, "batch": batch.number, "reason": reason}) + "\n")
         bad, empty = self._over_processes(len(self.reasons), int(len(batch) == 0))
         if bad > self.limit:
             last = f"; the last here: {next(reversed(self.reasons.items()))}" if self.reasons else ""

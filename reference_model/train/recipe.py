@@ -253,3 +253,12 @@ class Recipe(Strict):
     workers: int = Field(default=0, ge=0, description="processes a device that decode media")
     max_bad_rows: int = Field(default=0, ge=0, description="rows that may be left out because a medium fails to open")
     stages: Stages
+
+    @model_validator(mode="after")
+    def _effective_weights_are_fp32(self) -> Recipe:
+        for name, stage in (("adaptation", self.stages.adaptation), ("instruction", self.stages.instruction)):
+            if stage is not None and stage.lora.effective_weights and self.dtype != "float32":
+                raise ValueError(
+                    f"{name}: effective_weights adds BA to W, and bf16 would round most of it away; set dtype: float32"
+                )
+        return self

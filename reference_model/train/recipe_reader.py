@@ -16,6 +16,8 @@ from unite_bench.spec.reader import checked
 from unite_bench.spec.yaml_reader import Document, Path_, read
 
 STAGES: tuple[StageName, StageName] = ("adaptation", "instruction")
+# Of a recipe: what decides no weight of a stage, or is the stage's own. A run may go on with other values of these.
+BESIDE_THE_WEIGHTS = {"name", "out", "work", "data", "cache_features", "workers", "max_bad_rows", "stages"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Plan:
     def digest(self) -> str:
         """Of everything the recipe says; not of where it works."""
         return content_digest("recipe", self.recipe.model_dump_json(exclude={"out", "work", "data"}))
+
+    def stage_digest(self, name: StageName) -> str:
+        """Of what the recipe says that decides the stage's weights."""
+        shared = self.recipe.model_dump_json(exclude=BESIDE_THE_WEIGHTS)
+        own = self.stage(name).model_dump_json(exclude={"checkpoints", "evaluation", "log_steps"})
+        return content_digest("stage", name, shared, own)
 
 
 def read_recipe(path: Path, out: Path | None = None, work: Path | None = None, data: Path | None = None) -> Plan:

@@ -43,6 +43,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     """
     stage, folder = plan.stage(name), plan.folder(name)
     if (plan.merged(name) / "config.json").exists():
+        check_same(folder, {"recipe": plan.stage_digest(name)})
         return plan.merged(name)
     start = plan.start(name)
     if start != plan.base and not (Path(start) / "config.json").exists():
@@ -59,7 +60,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     from reference_model.train.batch import Batches
     from reference_model.train.encoder import Encoder
     from reference_model.train.trainer import ContrastiveTrainer
-    from reference_model.train.watching import Log, States, last_state
+    from reference_model.train.watching import Log, States, last_state, state_step
 
     logging.disable_progress_bar()  # the log says how far the stage is
     checkpoint = find_start(plan, start)
@@ -84,7 +85,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
         stage,
         arguments,
         plan.recipe.workers,
-        BadRows(folder, plan.recipe.max_bad_rows),
+        BadRows(folder, plan.recipe.max_bad_rows, state_step(resumed) * stage.batches.accumulate),
         [Log(folder / "training.jsonl", name), States(stage.checkpoints)],
     )
     for callback in (*evaluations(plan, name, backbone, checkpoint, trainer, arguments), *callbacks):
@@ -139,23 +140,28 @@ def check_run(
     stage: Stage = plan.stage(name)
     path = plan.folder(name) / RUN_FILE
     own = {
-        "recipe": plan.digest,
+        "recipe": plan.stage_digest(name),
         "data": material.digest,
         "base": base,
         "batches": len(material),
         "rows a batch": stage.batches.per_device * arguments.world_size,
     }
     if resumed:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key, value in own.items() if held.get(key) != value]
-        if changed:
-            raise UsageError(
-                f"{path.parent}: this run was begun with another {', '.join(changed)}; take the old one to go on, "
-                "or delete the folder to begin again"
-            )
+        check_same(path.parent, own)
     elif arguments.process_index == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+
+
+def check_same(folder: Path, own: dict[str, Any]) -> None:
+    """Raises UsageError where the run in the folder is noted to be of something else."""
+    held = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    changed = [key for key, value in own.items() if held.get(key) != value]
+    if changed:
+        raise UsageError(
+            f"{folder}: this run was begun with another {', '.join(changed)}; take the old one, "
+            "or delete the folder to begin again"
+        )
 
 
 def write_merged(

@@ -54,10 +54,19 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
         self._described = torch.zeros(2, 8, dtype=torch.float64)
 
     def get_train_dataloader(self) -> Loader:
-        def start() -> int:
-            return int(self.state.global_step) * self.stage.batches.accumulate
+        return Loader(self.train_dataset, self._first_batch, self._workers)
 
-        return Loader(self.train_dataset, start, self._workers)
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """All but the temperature: its logarithm has no reason to be near 0."""
+        return [name for name in super().get_decay_parameter_names(model) if not name.endswith("log_temperature")]
+
+    def _run_epoch(self, *, steps_in_epoch: int, **given: Any) -> None:
+        """A resumed run has fewer batches left than there are in all. The Trainer, which counts them from the start of its
+        loader, would miss the last one, and with it the step of an uneven accumulation."""
+        super()._run_epoch(steps_in_epoch=steps_in_epoch - self._first_batch(), **given)
+
+    def _first_batch(self) -> int:
+        return int(self.state.global_step) * self.stage.batches.accumulate
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> None:
         return None

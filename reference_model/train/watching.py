@@ -28,7 +28,12 @@ PREFIX = "checkpoint-"
 def last_state(folder: Path) -> Path | None:
     """The newest state under the folder that was written to its end."""
     whole = [path.parent for path in folder.glob(f"{PREFIX}*/{WHOLE}")]
-    return max(whole, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
+    return max(whole, key=state_step, default=None)
+
+
+def state_step(state: Path | None) -> int:
+    """The step of a state's folder; 0 where there is none."""
+    return 0 if state is None else int(state.name.removeprefix(PREFIX))
 
 
 class Log(TrainerCallback):  # type: ignore[misc]

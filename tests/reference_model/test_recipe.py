@@ -89,6 +89,7 @@ def test_all_errors_are_reported_together_with_their_places(tmp_path: Path) -> N
         ("epochs: 1", "epochs: 1\n    start: instruction", "cannot start from itself"),
         ("scenes-adaptation: 1.0", "real-adaptation: 1.0", "need `real`"),
         ("manifests: [pairs.parquet]", "rows: all", "either `manifests` or `draws`"),
+        ("epochs: 1", "epochs: 1\n    lora: {effective_weights: true, dropout: 0}", "set dtype: float32"),
         ("out: run", "out: run\nframes: {least: 9, most: 3}", "above most"),
         ("out: run", "out: run\nvisual: {image: [9, 3]}", "above the most"),
     ],

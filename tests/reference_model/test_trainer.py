@@ -111,6 +111,27 @@ def test_a_killed_run_goes_on_to_the_same_loss_curve(
     assert same(merged / "model.safetensors", done.merged[0] / "model.safetensors")
 
 
+def test_a_run_killed_before_an_uneven_last_step_takes_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches, two a step; killed in the second step, which has one. What decides no weight may change meanwhile."""
+    uneven = {"steps": None, "epochs": 1, "batches": {"accumulate": 2}, "checkpoints": {"steps": 1}}
+    whole = train_stage(ground.plan("whole", uneven), "adaptation")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_after(1, patch)
+        train_stage(ground.plan("parts", uneven), "adaptation")
+    merged = train_stage(ground.plan("parts", {**uneven, "log_steps": 2}, max_bad_rows=1), "adaptation")
+    assert len(ground.losses("whole")) == 2
+    assert ground.losses("parts") == ground.losses("whole")
+    assert same(merged / "model.safetensors", whole / "model.safetensors")
+
+
+@pytest.mark.slow
+def test_weight_decay_leaves_the_temperature_alone(ground: Ground) -> None:
+    """Towards 0, its logarithm would grow to a temperature of 1."""
+    decayed = {"steps": 4, "weight_decay": 20.0, "loss": {"learned_temperature": True, "directions": "rows"}}
+    train_stage(ground.plan(stage=decayed), "adaptation")
+    assert ground.log()[-1]["temperature"] == pytest.approx(0.03, rel=0.1)
+
+
 def test_features_are_computed_once_for_all_epochs_and_stages(done: Done) -> None:
     """Eight pictures and a clip go through the tower once, although two stages see each of them several times."""
     assert done.through_tower == (PICTURES + 1, PICTURES + 1)
@@ -141,6 +162,8 @@ def test_a_finished_stage_is_not_repeated(done: Done) -> None:
     before = (done.merged[0] / "model.safetensors").stat().st_mtime_ns
     assert train_stage(done.ground.plan(), "adaptation") == done.merged[0]
     assert (done.merged[0] / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(UsageError, match="begun with another recipe"):
+        train_stage(done.ground.plan(stage={"rate": 2e-2}), "adaptation")
 
 
 @pytest.mark.slow

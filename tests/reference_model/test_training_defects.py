@@ -32,6 +32,7 @@ from training_folder import PICTURES, Ground, make_data, picture, rows, text
 from reference_model.backbone import Backbone
 from reference_model.curation.rows import Row
 from reference_model.train.adapters import add_adapters, trained
+from reference_model.train.bad_rows import BadRows
 from reference_model.train.batch import Batch, prepare_batch
 from reference_model.train.encoder import Encoder
 from reference_model.train.material import Example
@@ -112,6 +113,7 @@ def test_6_the_loss_gets_fp32_vectors_from_a_bf16_model(ground: Ground) -> None:
 
 
 def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground: Ground) -> None:
+    whole = (ground.data / "3.png").read_bytes()
     (ground.data / "3.png").write_bytes(b"no picture")
     (ground.data / "5.png").unlink()
     everything = {"steps": None, "epochs": 1, "batches": {"per_device": 23}, "log_steps": 10}
@@ -123,6 +125,15 @@ def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground
     listed = [json.loads(line) for line in (ground.folder / "run/adaptation/bad-rows.jsonl").read_text().splitlines()]
     assert sorted(entry["row"] for entry in listed) == ["a:3", "a:5", "b:3", "b:5"]
     assert all(entry["row"][2] + ".png" in entry["reason"] for entry in listed)
+    (ground.data / "3.png").write_bytes(whole)
+    train_stage(ground.plan("strict", everything, max_bad_rows=2), "adaptation")  # two of the four are mended
+
+
+def test_bad_rows_of_batches_that_come_again_are_forgotten(tmp_path: Path) -> None:
+    lines = [json.dumps({"row": f"a:{batch}", "batch": batch, "reason": "torn"}) + "\n" for batch in (1, 2, 5)]
+    (tmp_path / "bad-rows.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert set(BadRows(tmp_path, limit=3, first=4).reasons) == {"a:1", "a:2"}
+    assert (tmp_path / "bad-rows.jsonl").read_text(encoding="utf-8") == "".join(lines[:2])
 
 
 @pytest.mark.parametrize("kind", ["Qwen2VL", "Qwen2_5_VL", "Qwen3VL"])
