@@ -66,7 +66,12 @@ def _opened(path: Path) -> Any:
 @lru_cache(maxsize=2)
 def _column(path: Path, group: int, column: str) -> Any:
     """One column of one row group: neighbours are mostly asked for next."""
+    import pyarrow as pa
+
     file = _opened(path)
     if column not in file.schema_arrow.names:
         raise DataError(f"{path}: no column {column!r}; it has {', '.join(file.schema_arrow.names)}")
-    return file.read_row_group(group, columns=[column], use_threads=False).column(0)
+    try:
+        return file.read_row_group(group, columns=[column], use_threads=False).column(0)
+    except (pa.ArrowException, OSError) as error:
+        raise MediaError(f"{path}: column {column!r} cannot be read ({str(error).splitlines()[0]})") from error

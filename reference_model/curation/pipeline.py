@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reference_model.curation import steps
 from reference_model.curation.composition import Group
 from reference_model.curation.groups import Groups
 from reference_model.curation.manifest import SCHEMA, write_manifest
@@ -100,8 +101,11 @@ def curate(
 
 def _gather(plan: Plan, out: Path, work: Path, note: Note, banks: Banks | None) -> tuple[Pool, tuple[Intake, ...]]:
     """Read all sources into the pool. What an earlier run computed of its rows is of no use any more and goes."""
-    for old in (*work.glob("*.digests"), *work.glob("step-*")):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for kind in steps.known():
+        for old in work.glob(f"step-[0-9]*-{kind}"):
+            shutil.rmtree(old)
+    for old in work.glob("*.digests"):
+        old.unlink()
     folder, root = plan.folder.resolve(), (plan.folder / plan.recipe.root).resolve()
     intake: list[Intake] = []
 

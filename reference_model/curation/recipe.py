@@ -137,7 +137,13 @@ def _findings(recipe: Recipe, folder: Path) -> Iterator[tuple[Path_, str]]:
         yield ("root",), f"no folder {folder / recipe.root}"
     if recipe.preset is not None:
         yield from _preset_findings(recipe.preset, folder)
-        names += [name for name, *_ in PRESETS[recipe.preset.name].sets] if recipe.preset.name in PRESETS else []
+        sets = [name for name, *_ in PRESETS[recipe.preset.name].sets] if recipe.preset.name in PRESETS else []
+        for number in (number for number, name in enumerate(names) if name in sets):
+            yield (
+                ("sources", number, "name"),
+                f"{names[number]!r} is a dataset of the preset; ids of rows begin with it",
+            )
+        names += sets
     for number, cell in enumerate(recipe.composition):
         if cell.source is not None and cell.source not in names:
             yield ("composition", number, "source"), f"no source {cell.source!r}; {_near(cell.source, names)}"

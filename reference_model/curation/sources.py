@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from reference_model.curation.rows import Granularity, Stage
 from unite_bench.spec.model import Column
@@ -44,6 +44,8 @@ class Side(Strict):
 
 class Source(Strict):
     """What every source says of its rows."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     name: Word = Field(description="ids of rows begin with it")
     granularity: Granularity | Column = "coarse"

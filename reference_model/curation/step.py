@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict
 
 from reference_model.curation.pool import Numbers, Pool
 from unite_bench.items import content_digest
@@ -33,6 +34,8 @@ KEPT = "kept"
 
 class StepSettings(Strict):
     """Base of the settings of all steps: frozen, unknown keys forbidden; a subclass declares `kind: Literal[NAME]`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     kind: str
 

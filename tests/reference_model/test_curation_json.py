@@ -46,6 +46,8 @@ def test_broken_json_is_an_error_with_its_place(tmp_path: Path) -> None:
         ('[{"a": 1}', "the file was cut off"),
         ('[{"a": "1', "not JSON at character"),
         ("[1] 2", "after the end of the array"),
+        ("[" * 200_000, "too many brackets"),
+        ("[" + "1" * 5000 + "]", "a value in it cannot be read"),
         ('{"a": 1} nonsense' + " " * 100, "not JSON at character 9"),
     ):
         path.write_text(text)

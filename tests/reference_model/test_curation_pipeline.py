@@ -142,6 +142,15 @@ def test_changed_data_are_read_anew(curated: Path, tmp_path: Path) -> None:
     assert [a == b for a, b in zip(*digests, strict=True)] == [True, True, True, False, False]
 
 
+def test_what_is_not_of_a_curation_stays_in_the_work_folder(curated: Path, tmp_path: Path) -> None:
+    recipe = Path(shutil.copytree(curated, tmp_path / "again")) / "recipe.yaml"
+    own, old = tmp_path / "work" / "step-100", tmp_path / "work" / "step-9-validity"
+    for folder in (own, old):
+        folder.mkdir(parents=True)
+    assert main(["curate", str(recipe), "--work", str(tmp_path / "work")]) == 0
+    assert own.is_dir() and not old.exists()
+
+
 def test_the_page_stands_alone_and_hostile_text_stays_text(curated: Path) -> None:
     page = (curated / "curated" / "report.html").read_text()
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page  # the caption is shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from reference_model.curation.readers.unite import items_of
 from reference_model.curation.recipe import STAGES
 from reference_model.curation.sources import FolderSource, HubSource, Side, TableSource, UniteSource
 from unite_bench import media
-from unite_bench.errors import DataError
+from unite_bench.errors import DataError, MediaError
 from unite_bench.items import File, Image, Item, Text, Video
 from unite_bench.spec.model import Column
 
@@ -78,6 +79,7 @@ def test_a_record_that_cannot_be_a_row_says_why(tmp_path: Path) -> None:
         "a medium is 3": {"query": {"image": 3}, "candidate": good},
         "surrogates not allowed": {"query": {"text": "\ud800"}, "candidate": good},
         "the path of a medium: surrogates": {"query": {"image": "\ud800"}, "candidate": good},
+        "the path of a medium holds a null character": {"query": {"image": "1\0.png"}, "candidate": good},
         "a side is str": {"query": good, "candidate": good, "negative": ["x"]},
     }
     for message, record in wrong.items():
@@ -195,6 +197,50 @@ def test_encoded_media_of_parquet_are_not_read_but_addressed(tmp_path: Path) -> 
     wrong = TableSource(kind="table", name="s", path="x.parquet", query=Side(text="qq"), target=Side(image="image"))
     with pytest.raises(DataError, match=r"no column 'qq'; did you mean 'q'\?"):
         everything(wrong, tmp_path)
+
+
+def test_a_broken_page_of_parquet_is_a_medium_that_cannot_be_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [bytes(range(256)) * 40]}), tmp_path / "x.parquet", compression="none")
+    whole = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])
+    with pytest.raises(MediaError, match=r"column 'image' cannot be read"):
+        _ = ParquetCell(tmp_path / "x.parquet", 0, "image").data
+
+
+def test_cells_that_nobody_expects_make_bad_records(tmp_path: Path) -> None:
+    good = '{"q": "a", "image": "1.png", "how": "fine"}\n'
+    lines = (
+        '{"q": ' + "1" * 5000 + "}",
+        "[" * 200_000,
+        '{"q": "a", "image": "1.png", "how": ["fine"]}',
+        '{"q": "a", "image": "1\\u0000.png", "how": "fine"}',
+    )
+    (tmp_path / "x.jsonl").write_text(good + "\n".join(lines))
+    source = TableSource(
+        kind="table",
+        name="s",
+        path="x.jsonl",
+        query=Side(text="q"),
+        target=Side(image="image"),
+        granularity=Column(column="how"),
+    )
+    found = everything(source, tmp_path)
+    assert len(rows(found)) == 1
+    assert bad(found) == [(1, "not JSON"), (2, "not JSON"), (3, "unknown granularity"), (4, "not a path")]
+
+
+def test_names_and_captions_that_are_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    source = FolderSource(kind="folder", name="p", path="photos")
+    for name in (b"a", b"\xff"):
+        for suffix in (b".png", b".txt"):
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name + suffix)).write_bytes(b"x")
+    found = everything(source, tmp_path)
+    assert len(rows(found)) == 1 and bad(found) == [(0, "not Unicode")]
+    (folder / "captions.txt").write_bytes("a.png\tcaf\u00e9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"captions\.txt: not UTF-8"):
+        everything(source, tmp_path)
 
 
 def test_a_table_is_read_no_further_than_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,25 @@ composition:
     assert "'Roman' is no script of Unicode" in found[9]
 
 
+def test_tasks_embedders_and_numbers_that_cannot_be_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    text = """\
+name: mine
+sources:
+  - {kind: table, name: a, path: a.jsonl, query: {text: q}, target: {text: t}}
+steps:
+  - {kind: contamination, tasks: [scenes-t2i, embeded]}
+  - {kind: alignment, embedder: pixel, floor: 0}
+  - {kind: selection, embedder: "mine.py:Mine", share: 0.5}
+  - {kind: duplicates, near: {embedder: pixel}}
+  - {kind: selection, embedder: pixels, share: 0.5}
+"""
+    found = findings(tmp_path, text)
+    assert [one.split(": ", 1)[0] for one in found] == [f"recipe.yaml:{line}:5" for line in (5, 6, 7, 8)]
+    assert "unknown task 'embeded'" in found[0] and "did you mean 'pixels'?" in found[1] and "mine.py" in found[2]
+    endless = GOOD.replace("name: a,", "name: a, weight: .inf,") + "  - {kind: balance, shares: {a: .inf}}\n"
+    assert ["finite number" in one for one in findings(tmp_path, endless)] == [True, True]
+
+
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     assert findings(tmp_path, "name: mine\n") == [
         "recipe.yaml:1:1: no `sources` and no `preset`: there is nothing to read"
@@ -173,6 +192,9 @@ def test_a_preset_and_a_place_give_the_design(tmp_path: Path) -> None:
     assert shares == {"text-text": 21.6, "image-text": 39.2, "text-video": 36.1}
     assert next(cell.rows for cell in plan.design if cell.source == "NLI") == 275_600
     wrong = text.replace("unite-adaptation", "unite-adaption")
+    same = text + "sources: [{kind: table, name: NLI, path: a.jsonl, query: {text: q}, target: {text: t}}]\n"
+    (named,) = findings(tmp_path, same)
+    assert "'NLI' is a dataset of the preset" in named
     assert "did you mean 'unite-adaptation'?" in findings(tmp_path, wrong)[0]
     wrong = text.replace("data: data", "data: elsewhere")
     assert ["no file" in one or "none of the preset's datasets" in one for one in findings(tmp_path, wrong)] == [

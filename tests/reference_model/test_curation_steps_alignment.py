@@ -62,6 +62,7 @@ def test_a_medium_that_cannot_be_encoded_is_a_reason_of_its_own(tmp_path: Path) 
     decision = run(pool, everything(pool), Settings(embedder="pixels", threshold=-1.0), context_in(tmp_path))
     assert [decision.names[reason] for reason in decision.reasons] == ["kept", "cannot be encoded"]
     assert decision.facts["failed"] == 1
+    assert len(decision.facts["messages"]) == 1 and decision.facts["messages"][0].startswith("s:1: ")
 
 
 def test_weights_rise_with_the_rank_within_a_pair_of_modalities(pool: Pool, tmp_path: Path) -> None:

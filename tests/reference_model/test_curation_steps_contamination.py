@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def test_planted_leaks_go_and_clean_rows_stay(pool: Pool, evaluated: str, tmp_pa
         "texts": 3,
         "media": 4,
         "texts too short": 1,
-        "media unreadable": 0,
+        "unreadable": 0,
         "rows equal": 3,
         "rows near": 2,
     }
@@ -117,7 +118,10 @@ def test_flagged_rows_stay_and_are_named(pool: Pool, evaluated: str, tmp_path: P
 
 def test_tasks_whose_data_is_not_here_are_named(pool: Pool, evaluated: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("UNITE_BENCH_DATA", str(tmp_path / "nothing"))
-    decision = run(pool, everything(pool), Settings(tasks=[evaluated, ABSENT]), context_in(tmp_path))
+    said: list[str] = []
+    context = replace(context_in(tmp_path), note=said.append)
+    decision = run(pool, everything(pool), Settings(tasks=[evaluated, ABSENT]), context)
+    assert any(line.startswith(f"contamination: {ABSENT} is not checked") for line in said)
     assert "not on this machine" in decision.facts["not checked"][ABSENT]
     with pytest.raises(UsageError, match=f"none of the evaluation sets.*{ABSENT}"):
         run(pool, everything(pool), Settings(tasks=[ABSENT]), context_in(tmp_path))
@@ -136,7 +140,7 @@ def test_a_task_whose_rows_are_broken_is_not_checked(pool: Pool, evaluated: str,
 def test_a_picture_of_the_task_that_cannot_be_read_is_counted(pool: Pool, evaluated: str, tmp_path: Path) -> None:
     (tmp_path / "evaluation" / "2.png").write_bytes(b"no picture")
     decision = run(pool, everything(pool), Settings(tasks=[evaluated]), context_in(tmp_path))
-    assert decision.facts["tasks"]["my-eval"]["media unreadable"] == 1
+    assert decision.facts["tasks"]["my-eval"]["unreadable"] == 1
     assert decision.reasons[3] == 0 and decision.reasons[2] == 1
 
 

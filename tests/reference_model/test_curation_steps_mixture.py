@@ -127,6 +127,19 @@ def test_the_fitted_mixture_is_never_beyond_those_tried(pool: Pool, tmp_path: Pa
     assert fitted[2] > 0.8 * tried[:, 2].max()
 
 
+@pytest.mark.parametrize("broken", [2, 7], ids=["a tried one", "a verified one"])
+def test_a_proxy_run_that_diverges_is_an_error(pool: Pool, tmp_path: Path, monkeypatch, broken: int) -> None:
+    runs: list[np.ndarray] = []
+
+    def proxy(shares: np.ndarray, seed: int) -> np.ndarray:
+        runs.append(shares)
+        return -np.abs(shares - BEST) if len(runs) < broken else shares * np.nan
+
+    monkeypatch.setattr(mixture, "open_proxy", lambda *_: proxy)
+    with pytest.raises(DataError, match="diverged"):
+        run(pool, np.arange(len(pool)), Settings(runs=6, declared=dict.fromkeys("abc", 0.3)), context_in(tmp_path))
+
+
 def test_wrong_settings_are_errors(pool: Pool, asked, tmp_path: Path) -> None:
     wrong = {
         "no row is of source z; there are a, b, c": Settings(worth={"z": 1.0}),

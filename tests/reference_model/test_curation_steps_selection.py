@@ -139,6 +139,7 @@ def test_what_has_no_vector_is_never_lost_in_silence(pool: Pool, tmp_path: Path)
     settings = Settings(embedder="pixels", side="target", budget=2)
     decision = run(broken, everything(broken), settings, context_in(tmp_path))
     assert [decision.names[reason] for reason in decision.reasons] == ["kept", "cannot be encoded"]
+    assert len(decision.facts["messages"]) == 1 and decision.facts["messages"][0].startswith("s:1: ")
 
 
 def test_wrong_settings_are_errors() -> None:

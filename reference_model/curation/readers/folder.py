@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, unicode
 from reference_model.curation.readers.sides import text_of
 from reference_model.curation.readers.tables import records_of
 from reference_model.curation.rows import relative
@@ -29,6 +29,7 @@ def read(source: FolderSource, labels: Labels, folder: Path, root: Path) -> Iter
         name = str(record.get("file"))
         if name not in media:
             raise BadRecord(NO_MEDIUM, f"{name!r} is no image or clip of the folder")
+        unicode(name, "the name of a medium")
         caption = Item((Text(text_of(record.get("caption"), "caption")),))
         shown = Item((_part(media[name]),))
         return (caption, shown, ()) if source.direction == "text>media" else (shown, caption, ())
@@ -73,11 +74,15 @@ def _beside(place: Path, root: Path, media: Mapping[str, Path]) -> Iterator[tupl
 
 
 def _tabbed(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8-sig") as file:
-        for line in file:
-            if line.strip():
-                name, tab, caption = line.rstrip("\r\n").partition("\t")
-                yield {"file": name, "caption": caption} if tab else BadRecord("no tab", "expected name<TAB>caption")
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line in file:
+                if line.strip():
+                    name, tab, caption = line.rstrip("\r\n").partition("\t")
+                    whole = {"file": name, "caption": caption}
+                    yield whole if tab else BadRecord("no tab", "expected name<TAB>caption")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
 
 
 def _part(path: Path) -> Part:

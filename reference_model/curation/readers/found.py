@@ -48,7 +48,7 @@ class Labels:
         """Raises BadRecord for a granularity that is none, DataError for a column that is not there."""
         source = self.source
         granularity = _cell(source.granularity, record)
-        if granularity not in self.stages:
+        if granularity not in list(self.stages):  # a list, as a cell may be one too, which has no hash
             raise BadRecord("unknown granularity", f"{granularity!r} is none of {', '.join(self.stages)}")
         return Row(
             id=f"{source.name}:{number}",
@@ -88,6 +88,13 @@ def _cell(value: Any, record: Mapping[str, Any]) -> Any:
     if found is None:
         raise BadRecord("empty column", f"{value.column!r} has no value in this row")
     return found
+
+
+def path_of(text: str, where: str) -> str:
+    """The text, if a file can be called so. Raises BadRecord."""
+    if "\0" in text:
+        raise BadRecord("not a path", f"{where} holds a null character")
+    return unicode(text, where)
 
 
 def unicode(text: str, where: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, path_of
 from reference_model.curation.readers.sides import items_of
 from reference_model.curation.readers.tables import check_columns, columns_of
 from reference_model.curation.sources import HubSource
@@ -29,7 +29,7 @@ def read(source: HubSource, labels: Labels, folder: Path, kept: Path) -> Iterato
                 return _written(kept, data, Path(str(cell or "")).suffix.lower())
         if isinstance(cell, bytes):
             return _written(kept, cell, "")
-        if isinstance(cell, str) and (folder / source.dataset / cell).is_file():
+        if isinstance(cell, str) and (folder / source.dataset / path_of(cell, f"column {column!r}")).is_file():
             return File(folder / source.dataset / cell)
         raise BadRecord("no medium", f"column {column!r} holds neither bytes nor a path that lies in the dataset")
 

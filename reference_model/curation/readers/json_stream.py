@@ -47,10 +47,14 @@ def values(path: Path) -> Iterator[Any]:
                 more = file.read(max(CHUNK, len(buffer) - at))
                 ended = not more
                 gone, buffer, at = gone + at, buffer[at:] + more, 0
+    except RecursionError as error:
+        raise DataError(f"{path}: a value in it has too many brackets within each other") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason})") from error
+    except ValueError as error:  # a number of too many digits
+        raise DataError(f"{path}: a value in it cannot be read ({error})") from error
 
 
 def _skip(buffer: str, at: int, characters: str) -> int:

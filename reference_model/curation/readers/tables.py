@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reference_model.curation.cells import ParquetCell
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, unicode
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, path_of
 from reference_model.curation.readers.sides import Locate, items_of
 from reference_model.curation.rows import relative
 from reference_model.curation.sources import HubSource, TableSource
@@ -89,8 +89,8 @@ def jsonl(path: Path, _columns: Sequence[str] = ()) -> Iterator[Any]:
                 continue
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError as error:
-                yield BadRecord("not JSON", error.msg)
+            except (ValueError, RecursionError) as error:  # also a number of too many digits, brackets without end
+                yield BadRecord("not JSON", str(error))
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
@@ -139,6 +139,6 @@ def _locate(path: Path, at: int, media: Path) -> Locate:
             return ParquetCell(path, at, column)
         if not isinstance(cell, str):
             raise BadRecord("not a path", f"column {column!r} holds {type(cell).__name__}")
-        return File(media / unicode(cell, f"column {column!r}"))
+        return File(media / path_of(cell, f"column {column!r}"))
 
     return locate

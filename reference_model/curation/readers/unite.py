@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, unicode
+from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, path_of
 from reference_model.curation.readers.json_stream import values
 from reference_model.curation.readers.sides import text_of
 from reference_model.curation.readers.tables import jsonl
@@ -84,4 +84,4 @@ def _paths(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [] if value in (None, "") else [value]
     if not all(isinstance(path, str) and path for path in listed):
         raise BadRecord("not a path", f"a medium is {value!r}"[:200])
-    return [unicode(path, "the path of a medium") for path in listed]
+    return [path_of(path, "the path of a medium") for path in listed]

@@ -7,6 +7,8 @@ the same modalities says whether the embedder can judge them at all, and stands 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +18,7 @@ from pydantic import Field, model_validator
 from reference_model.curation.pool import Numbers, Pool
 from reference_model.curation.step import Context, Decision, Step, StepSettings
 from reference_model.curation.steps.groups import groups_of
-from reference_model.curation.steps.vectors import SideVectors, grid, open_encoder, side_vectors
+from reference_model.curation.steps.vectors import SideVectors, grid, misnamed, open_encoder, side_vectors
 from unite_bench.errors import DataError
 
 EXAMPLES = 8
@@ -112,6 +114,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
             "quantiles": list(QUANTILES),
             "not declared": int((~judged & ~declared).sum()),
             "failed": int((~judged & declared).sum()),
+            "messages": queries.messages + targets.messages,
             "pairs": facts,
         },
         examples={NAMES[0]: tuple(alive[lowest].tolist())} if lowest.size else {},
@@ -159,4 +162,8 @@ def _check_names(settings: Settings, pairs: tuple[str, ...]) -> None:
         raise DataError(f"alignment: no row is of {', '.join(unknown)}; the pool has {', '.join(pairs)}")
 
 
-STEP = Step(Settings, run, "drops or weights rows by the cosine of query and target")
+def _check(settings: Settings, folder: Path) -> Iterable[str]:
+    return misnamed(settings.embedder, folder)
+
+
+STEP = Step(Settings, run, "drops or weights rows by the cosine of query and target", check=_check)

@@ -5,7 +5,9 @@ Only sets on this machine can be looked through; the report names every task tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,9 +15,9 @@ from pydantic import Field
 
 from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.step import Context, Decision, Step, StepSettings
-from reference_model.curation.steps.evaluation_sets import EvaluationSets, evaluation_sets
+from reference_model.curation.steps.evaluation_sets import EvaluationSets, entries, evaluation_sets
 from reference_model.curation.steps.leaks import Found, Leaks
-from unite_bench.errors import UsageError
+from unite_bench.errors import UniteBenchError, UsageError
 
 EXAMPLES = 8
 FLAGGED = 1000
@@ -58,6 +60,8 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     if not sets.tasks:
         why = "; ".join(f"{name}: {reason}" for name, reason in sets.not_checked.items())
         raise UsageError(f"contamination: none of the evaluation sets can be looked through ({why})")
+    for name, reason in sets.not_checked.items():
+        context.note(f"contamination: {name} is not checked: {reason}")
     leaks = Leaks(sets.tasks, settings.texts, settings.pictures)
     names = [task.name for task in sets.tasks]
     tally = _Tally(dict.fromkeys(names, 0), dict.fromkeys(names, 0))
@@ -92,7 +96,7 @@ def _facts(sets: EvaluationSets, tally: _Tally, reasons: Any, cut: int) -> dict[
             "texts": len(task.texts),
             "media": len(task.media),
             "texts too short": len(task.short),
-            "media unreadable": task.unreadable,
+            "unreadable": task.unreadable,
             "rows equal": tally.equal[task.name],
             "rows near": tally.near[task.name],
         }
@@ -102,4 +106,12 @@ def _facts(sets: EvaluationSets, tally: _Tally, reasons: Any, cut: int) -> dict[
     return {**counts, "tasks": tasks, "not checked": dict(sets.not_checked)}
 
 
-STEP = Step(Settings, run, "drops or names rows that hold an item of an evaluation set")
+def _check(settings: Settings, folder: Path) -> Iterable[str]:
+    for name in settings.tasks:
+        try:
+            tuple(entries([name], folder))
+        except UniteBenchError as error:
+            yield str(error)
+
+
+STEP = Step(Settings, run, "drops or names rows that hold an item of an evaluation set", check=_check)

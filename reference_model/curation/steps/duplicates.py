@@ -7,6 +7,8 @@ rows, and a picture with one colour changed is another picture.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.step import Context, Decision, Step, StepSettings
 from reference_model.curation.steps.keys import Keys, joined, leaders, text_keys
 from reference_model.curation.steps.near import Near, near_keys
+from reference_model.curation.steps.vectors import misnamed
 
 EXAMPLES = 8
 NAMES = ("equal to an earlier row", "nearly equal to an earlier row")
@@ -84,4 +87,9 @@ def _both(keys: list[Keys]) -> npt.NDArray[np.uint64]:
     return keys[0] if len(keys) == 1 else joined(keys[0], keys[1])
 
 
-STEP = Step(Settings, run, "drops rows that equal or nearly equal an earlier one")
+def _check(settings: Settings, folder: Path) -> Iterable[str]:
+    embedder = settings.near and settings.near.embedder
+    return misnamed(embedder, folder) if embedder else ()
+
+
+STEP = Step(Settings, run, "drops rows that equal or nearly equal an earlier one", check=_check)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass
 class TaskParts:
     """What one task holds: `texts` and `media` by what they are known by, how many texts are too short to say anything, and
-    how many media cannot be read."""
+    how many rows or media cannot be read."""
 
     name: str
     texts: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ def evaluation_sets(names: Iterable[str], folder: Path, shortest: int, note: Cal
 
     found: list[TaskParts] = []
     absent: dict[str, str] = {}
-    for entry in _entries(names, folder):
+    for entry in entries(names, folder):
         if isinstance(entry, PlannedTask):
             absent[entry.name] = f"its task file is incomplete: {', '.join(entry.missing)}"
         elif missing_datasets(entry):
@@ -59,11 +59,13 @@ def evaluation_sets(names: Iterable[str], folder: Path, shortest: int, note: Cal
                 absent[entry.name] = f"its data cannot be read: {str(error).splitlines()[0]}"
                 continue
             found.append(_parts(entry.name, (*data.queries, *data.candidates), shortest))
+            found[-1].unreadable += len(data.broken)
             note(f"{entry.name}: {len(found[-1].texts):,} texts and {len(found[-1].media):,} media to look for")
     return EvaluationSets(tuple(found), absent)
 
 
-def _entries(names: Iterable[str], folder: Path) -> Iterator[Task | PlannedTask]:
+def entries(names: Iterable[str], folder: Path) -> Iterator[Task | PlannedTask]:
+    """The tasks of these names, each once. Raises UsageError or SpecError for a name or a file that is wrong."""
     from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, suite_files
     from unite_bench.spec.yaml_reader import read
 

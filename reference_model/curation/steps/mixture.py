@@ -126,7 +126,14 @@ def open_proxy(
 
 
 def fitted(ask: Ask, proxy: Proxy, settings: Settings, context: Context) -> tuple[Shares, dict[str, Any]]:
-    """The shares to take, and an account of all runs."""
+    """The shares to take, and an account of all runs. Raises DataError for a run whose score is no number."""
+
+    def measured(shares: Shares, seed: int) -> Floats:
+        result = proxy(shares, seed)
+        if not np.isfinite(result).all():
+            raise DataError("mixture: a proxy run diverged, so its score is no number; lower `rate` under `proxy`")
+        return result
+
     rng = context.random("mixtures")
     equal = bounded(np.full(len(ask.names), 1 / len(ask.names)), ask.low, ask.high)
     tried = np.stack([ask.declared, equal, *draw_mixtures(ask.declared, ask.low, ask.high, settings.runs - 2, rng)])
@@ -134,7 +141,7 @@ def fitted(ask: Ask, proxy: Proxy, settings: Settings, context: Context) -> tupl
     results: list[Floats] = []
     for number, shares in enumerate(tried, 1):
         same = [result for result, other in zip(results, tried, strict=False) if np.array_equal(shares, other)]
-        results.append(same[0] if same else proxy(shares, seeds[0]))
+        results.append(same[0] if same else measured(shares, seeds[0]))
         context.note(f"mixture: proxy run {number} of {settings.runs}, score {results[-1] @ ask.worth:.4f}")
     scores = np.stack(results) @ ask.worth
     found = fit(tried, scores)
@@ -142,7 +149,7 @@ def fitted(ask: Ask, proxy: Proxy, settings: Settings, context: Context) -> tupl
     best = best_mixture(found, ask.declared, low, high, rng)  # a fit says nothing of shares beyond those tried
     compared = {"fitted": best, "declared": ask.declared, "equal": equal}
     verified = {
-        name: [float(proxy(shares, seed) @ ask.worth) for seed in seeds[1:]] for name, shares in compared.items()
+        name: [float(measured(shares, seed) @ ask.worth) for seed in seeds[1:]] for name, shares in compared.items()
     }
     means = {name: float(np.mean(values)) for name, values in verified.items()}
     taken = "fitted" if settings.take == "fitted" else max(means, key=lambda name: means[name])

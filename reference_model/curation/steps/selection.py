@@ -6,6 +6,8 @@ Large groups are cut into random parts, each with its share of the budget (the f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +20,7 @@ from reference_model.curation.steps.greedy import coverage, facility_location, k
 from reference_model.curation.steps.groups import By, groups_of
 from reference_model.curation.steps.keys import Ints
 from reference_model.curation.steps.shares import whole_parts
-from reference_model.curation.steps.vectors import open_encoder, side_vectors
+from reference_model.curation.steps.vectors import misnamed, open_encoder, side_vectors
 from unite_bench.errors import DataError
 
 WITNESSES = 2000
@@ -49,7 +51,7 @@ class Settings(StepSettings):
 
 def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Decision:
     """Keep the chosen rows. Raises DataError if the embedder does not declare a modality that rows have."""
-    vectors, failed = _vectors(pool, alive, settings, context)
+    vectors, failed, messages = _vectors(pool, alive, settings, context)
     codes, names = groups_of(pool, alive, settings.within) if settings.within else (np.zeros(alive.size, int), ("all",))
     usable = [np.flatnonzero((codes == code) & ~failed) for code in range(len(names))]
     total = settings.budget if settings.budget is not None else round((settings.share or 0) * alive.size)
@@ -65,7 +67,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
             facts[name] |= _compared(vectors, own, chosen, context.random("coverage", name))
         context.note(f"selection: {budget:,} of {own.size:,} rows of {name}")
     about = {"embedder": settings.embedder, "method": settings.method, "side": settings.side, "groups": facts}
-    return Decision.dropping(reasons, NAMES, **about)
+    return Decision.dropping(reasons, NAMES, **about, messages=messages)
 
 
 def _choose(vectors: Vectors, own: Ints, budget: int, settings: Settings, rng: np.random.Generator) -> Ints:
@@ -97,8 +99,10 @@ def _compared(vectors: Vectors, own: Ints, chosen: Ints, rng: np.random.Generato
     }
 
 
-def _vectors(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    """(n, dim) vectors, both sides' one after the other if both count, and which rows have none."""
+def _vectors(
+    pool: Pool, alive: Numbers, settings: Settings, context: Context
+) -> tuple[Vectors, npt.NDArray[np.bool_], list[str]]:
+    """(n, dim) vectors, both sides' one after the other if both count, which rows have none, and some reasons why."""
     encoder = open_encoder(settings.embedder, context)
     sides: tuple[Side, ...] = ("query", "target") if settings.side == "both" else (settings.side,)
     found = [side_vectors(encoder, pool, alive, side, context) for side in sides]
@@ -107,9 +111,10 @@ def _vectors(pool: Pool, alive: Numbers, settings: Settings, context: Context) -
             f"selection: {settings.embedder} does not declare the modality of {undeclared:,} items; name another embedder, "
             "or a side that it can take"
         )
+    messages = [message for side in found for message in side.messages]
     failed = ~np.logical_and.reduce([side.usable for side in found])
     if len(found) == 1:
-        return found[0].vectors, failed
+        return found[0].vectors, failed, messages
     from numpy.lib.format import open_memmap
 
     width = encoder.embedder.card.dim
@@ -119,7 +124,11 @@ def _vectors(pool: Pool, alive: Numbers, settings: Settings, context: Context) -
             block = side.vectors[start : start + 4096]
             lengths = np.linalg.norm(block, axis=1, keepdims=True)
             joined[start : start + 4096, number * width : (number + 1) * width] = block / lengths
-    return joined, failed
+    return joined, failed, messages
 
 
-STEP = Step(Settings, run, "keeps rows that stand for all, up to a budget")
+def _check(settings: Settings, folder: Path) -> Iterable[str]:
+    return misnamed(settings.embedder, folder)
+
+
+STEP = Step(Settings, run, "keeps rows that stand for all, up to a budget", check=_check)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from unite_bench.encode.run import Encoder
     from unite_bench.items import Item
 
+MESSAGES = 8  # told of items that could not be encoded, a side
+FILES = (".py", ".yaml", ".yml")
 CHUNK = 4096  # items given to the encoder at a time; fixed, because batches, and so last bits, follow from it
 
 
@@ -31,9 +36,31 @@ class SideVectors:
     failed: dict[str, str]
 
     @property
+    def messages(self) -> list[str]:
+        """The first of the reasons, with their rows."""
+        return [f"{row}: {reason}" for row, reason in islice(self.failed.items(), MESSAGES)]
+
+    @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Which rows have a vector, (n,)."""
         return np.asarray(np.isfinite(self.vectors[:, 0]))
+
+
+def misnamed(name: str, folder: Path) -> Iterator[str]:
+    """What is wrong with an embedder's name, as far as it can be known before anything is loaded."""
+    from unite_bench.registry import registered
+
+    place, _, argument = name.partition(":")
+    known = registered()
+    if place in known:
+        return
+    if place.endswith(FILES):
+        if not (folder / place).is_file():
+            yield f"no file {folder / place}"
+    elif not argument:
+        near = difflib.get_close_matches(place, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        yield f"unknown embedder {name!r}; {hint}"
 
 
 def open_encoder(name: str, context: Context) -> Encoder:
@@ -44,7 +71,7 @@ def open_encoder(name: str, context: Context) -> Encoder:
     from unite_bench.encode.run import Encoder
     from unite_bench.registry import load_embedder
 
-    if name.partition(":")[0].endswith((".py", ".yaml", ".yml")) and not Path(name).is_absolute():
+    if name.partition(":")[0].endswith(FILES) and not Path(name).is_absolute():
         name = str(context.folder / name)
     embedder = load_embedder(name)
     if embedder.card.similarity == "maxsim":
