@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 import time
@@ -17,7 +16,6 @@ import numpy as np
 from reference_model.backbone import SETTINGS_FILE, Settings
 from reference_model.nano.budget import Budget, learning_rate
 from reference_model.preprocess import Preprocessing
-from reference_model.train.lora import merge_lora
 from reference_model.train.saving import save_checkpoint
 
 if TYPE_CHECKING:
@@ -67,11 +65,9 @@ class Workplace:
             handle.write(json.dumps(values) + "\n")
 
     def export(self, model: Any) -> None:
-        """Write the model, adapters merged, as a checkpoint; each old file is replaced by a whole new one."""
-        whole = copy.deepcopy(model)
-        merge_lora(whole)
+        """Write the model as a checkpoint; each old file is replaced by a whole new one."""
         fresh = self.work / "export"
-        save_checkpoint(whole, self.tokenizer, self.preprocessing, self.settings, fresh)
+        save_checkpoint(model, self.tokenizer, self.preprocessing, self.settings, fresh)
         self.out.mkdir(parents=True, exist_ok=True)
         for name in CHECKPOINT_FILES:
             shutil.copyfile(fresh / name, self.out / f"{name}.new")

@@ -166,11 +166,3 @@ def negatives(side: Direction) -> torch.Tensor:
     """(rows,) int64: columns in each row's denominator beside its positive, under the hard mask."""
     _, repeated, same = relations(side)
     return (same & ~repeated).sum(1) - 1
-
-
-def describe_negatives(side: Direction) -> dict[str, float]:
-    """For the log: mean negatives of the rows of each target modality set, and how many rows have none at all."""
-    counts = negatives(side)
-    sets = side.columns.sets[side.at]
-    means = {f"negatives-{number}": counts[sets == number].float().mean().item() for number in sets.unique().tolist()}
-    return {**means, "rows-without-negatives": float((counts == 0).sum())}

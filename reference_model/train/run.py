@@ -155,7 +155,10 @@ def check_run(
 
 def check_same(folder: Path, own: dict[str, Any]) -> None:
     """Raises UsageError where the run in the folder is noted to be of something else."""
-    held = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file, so what the run is of is unknown; restore it, or delete {folder}")
+    held = json.loads(path.read_text(encoding="utf-8"))
     changed = [key for key, value in own.items() if held.get(key) != value]
     if changed:
         raise UsageError(

@@ -14,7 +14,6 @@ from reference_model.train.mamcl import (
     Options,
     Side,
     dense_losses,
-    describe_negatives,
     directions,
     mamcl_loss,
     negatives,
@@ -212,12 +211,6 @@ def test_effective_negatives_are_counted() -> None:
     queries = Side(vectors[:5], torch.ones(5).long(), 100 + torch.arange(5))
     side = directions(queries, Side(vectors, sets, contents), torch.arange(5), None, both=False)[0]
     assert negatives(side).tolist() == [2, 2, 0, 0, 0]  # the third and fourth share a target; the fifth is alone
-    assert describe_negatives(side) == {
-        "negatives-1": 2.0,
-        "negatives-2": 0.0,
-        "negatives-4": 0.0,
-        "rows-without-negatives": 3.0,
-    }
 
 
 def test_rows_without_negatives_teach_nothing() -> None:

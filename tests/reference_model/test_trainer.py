@@ -164,6 +164,11 @@ def test_a_finished_stage_is_not_repeated(done: Done) -> None:
     assert (done.merged[0] / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="begun with another recipe"):
         train_stage(done.ground.plan(stage={"rate": 2e-2}), "adaptation")
+    unknown = done.ground.plan("unknown")
+    unknown.merged("adaptation").mkdir(parents=True)
+    (unknown.merged("adaptation") / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="what the run is of is unknown"):
+        train_stage(unknown, "adaptation")
 
 
 @pytest.mark.slow
