@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,15 +34,14 @@ class Packing:
     """Where the tokens lie in the row (t,): `shared` first ones, then each prompt's own, `lengths` of them.
 
     On the device: `rows` (n, longest) says which token stands where if prompts are laid side by side, and `places` the way
-    back; `mask` (longest, shared + longest) is what a token may see then. For the varlen kernel, the shared tokens are a
-    sequence of their own: `bounds` and `key_bounds` (sequences + 1,) int32, and `keys`, the tokens that each one sees.
+    back. For the varlen kernel, the shared tokens are a sequence of their own: `bounds` and `key_bounds` (sequences + 1,)
+    int32, and `keys`, the tokens that each one sees.
     """
 
     shared: int
     lengths: tuple[int, ...]
     rows: torch.Tensor
     places: torch.Tensor
-    mask: torch.Tensor
     bounds: torch.Tensor
     key_bounds: torch.Tensor
     keys: torch.Tensor
@@ -50,6 +50,14 @@ class Packing:
     def last(self) -> torch.Tensor:
         """(n,) the place of each prompt's last token."""
         return self.bounds[-len(self.lengths) :].long() - 1
+
+    @cached_property
+    def mask(self) -> torch.Tensor:
+        """(longest, shared + longest) what a token may see side by side. The varlen kernel needs none, so none is made."""
+        import torch
+
+        longest = max(self.lengths)
+        return self.rows.new_ones(longest, self.shared + longest, dtype=torch.bool).tril(self.shared)
 
 
 def common_opening(prompts: Sequence[Prepared]) -> int:
@@ -83,7 +91,6 @@ def pack(lengths: Sequence[int], shared: int, device: torch.device) -> Packing:
         tuple(lengths),
         rows=there(np.where(real, ends[:-1, np.newaxis] + across, 0)),
         places=there(np.flatnonzero(real)),
-        mask=there(np.arange(shared + len(across))[np.newaxis] <= shared + across[:, np.newaxis]),
         bounds=there(_bounds([len(own) for own in (*first, *np.split(np.arange(ends[-1]), ends[1:-1]))])),
         key_bounds=there(_bounds([len(seen) for seen in keys])),
         keys=there(np.concatenate(keys)),

@@ -142,9 +142,10 @@ class Engine:
                 area = sum(entry.grid.patches for entry, _ in new)
                 if requests and (tokens + length > self.budget.tokens or patches + area > self.budget.patches):
                     pack = Pack(tuple(requests), tuple(fresh))
-                    requests, fresh, tokens, patches = [], [], 0, 0
+                    requests, fresh, tokens, patches = [request], new, length, area  # now: this may be the last step
                     self._room -= n > len(missing)
                     yield pack
+                    continue
                 requests.append(request)
                 fresh += new
                 tokens, patches = tokens + length, patches + area

@@ -198,6 +198,20 @@ def test_the_varlen_kernel_gives_the_same_vectors(tiny: Path) -> None:
     assert change(Engine([backbone]).embed(ITEMS), plainly(Backbone.load(tiny), ITEMS)) < 1e-2
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 1e-2)])
+def test_two_streams_and_their_threads_give_the_same_vectors(tiny: Path, dtype: str, bound: float) -> None:
+    """Many small packs, pinned frames, features from the other lane, and twenty passes over the same memory."""
+    backbone = Backbone.load(tiny, "cuda", dtype)
+    expected = plainly(Backbone.load(tiny), ITEMS)
+    for _ in range(20):
+        engine = Engine([backbone], budget=Budget(tokens=96, patches=64, packs=2))
+        assert len(engine._lanes) == 2
+        engine.upcoming(ITEMS)
+        vectors = torch.cat([engine.embed(ITEMS[:3]), engine.embed(ITEMS[3:])])
+        assert change(vectors, expected) < bound
+
+
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("bfloat16", 1e-2)])
 def test_vectors_of_nano_do_not_depend_on_what_they_are_encoded_with(dtype: str, bound: float) -> None:
     nano = Backbone.load(CHECKPOINTS / "nano", "cpu", dtype)
@@ -295,6 +309,18 @@ def test_other_errors_of_the_device_are_not_taken_for_memory(one: Backbone, monk
         engine.embed([ITEMS[2], ITEMS[0]])
     monkeypatch.undo()
     assert change(engine.embed([ITEMS[2]]), plainly(one, [ITEMS[2]])) < 1e-6, "nothing waits for what never came"
+
+
+def test_a_pack_that_fails_leaves_no_medium_that_others_wait_for(
+    one: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item after the last pack has features to come, but is in no pack: a second try would wait for ever."""
+    engine = Engine([one], budget=Budget(tokens=1, patches=1))
+    seen_media(one, monkeypatch, most=0, error=RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        engine.embed([Item((picture(n),)) for n in range(1, 9)])
+    assert 1 < len(engine.features._entries) < 8, "it stopped between two packs"
+    assert all(entry.features.done() for entry in engine.features._entries.values())
 
 
 @given(st.lists(st.integers(1, 30), max_size=20), st.integers(1, 60), st.integers(8, 40), st.booleans())

@@ -97,6 +97,7 @@ def test_places_for_the_varlen_kernel() -> None:
     assert packing.key_bounds.tolist() == [0, 2, 6, 11]
     assert packing.keys.tolist() == [0, 1, 0, 1, 2, 3, 0, 1, 4, 5, 6]
     assert packing.last.tolist() == [3, 6]
+    assert packing.mask.int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
     plain = pack([2, 3], 0, torch.device("cpu"))
     assert plain.bounds.tolist() == plain.key_bounds.tolist() == [0, 2, 5]
     assert plain.keys.tolist() == [0, 1, 2, 3, 4]
