@@ -10,9 +10,10 @@ frames of all media in the same way.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -109,15 +110,23 @@ def take_packed_frames(tower: Any) -> None:
     tower.config._attn_implementation = FRAMES_NAME
 
 
+@cache
 def has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch's varlen kernel (FlashAttention) can be used: CUDA from compute capability 8.0, half precision."""
     import torch
 
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False
+    return torch.cuda.get_device_capability(device) >= (8, 0) and _torch_has_varlen()
+
+
+def _torch_has_varlen() -> bool:
+    """Whether this version of torch has the kernel, with all that is asked of it: the first ones took fewer arguments."""
     if importlib.util.find_spec("torch.nn.attention.varlen") is None:
         return False
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    from torch.nn.attention.varlen import varlen_attn
+
+    return {"scale", "window_size", "enable_gqa"} <= inspect.signature(varlen_attn).parameters.keys()
 
 
 def take_packed(language_model: Any) -> None:

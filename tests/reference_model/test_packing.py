@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_families import save_family
 
+from reference_model import packing as packing_module
 from reference_model.backbone import Backbone, Prepared
 from reference_model.families import FAMILIES
 from reference_model.packing import common_opening, pack, packed_attention
@@ -102,6 +103,15 @@ def test_places_for_the_varlen_kernel() -> None:
     assert plain.bounds.tolist() == plain.key_bounds.tolist() == [0, 2, 5]
     assert plain.keys.tolist() == [0, 1, 2, 3, 4]
     assert plain.last.tolist() == [1, 4]
+
+
+def test_the_varlen_kernel_is_used_only_where_torch_has_all_of_it(monkeypatch) -> None:
+    from torch.nn.attention import varlen
+
+    assert packing_module._torch_has_varlen()
+    monkeypatch.setattr(varlen, "varlen_attn", lambda q, k, v, cu_q, cu_k, max_q, max_k, is_causal=False: None)
+    assert not packing_module._torch_has_varlen(), "an early version, without windows and grouped heads"
+    assert not packing_module.has_varlen(torch.device("cpu"), torch.bfloat16)
 
 
 def test_a_model_that_takes_packed_prompts_refuses_others() -> None:
