@@ -27,6 +27,8 @@ UNVERSIONED = "unversioned"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 RELEASED_NAME = re.compile(r"Unite-(Base|Instruct)-Qwen2-VL-(2B|7B)")
 TOKEN = 28 * 28
+MERGED = "merged"  # the folder of a trained stage's checkpoint, in every run of the same name
+MADE_FILE = "made.json"  # in it: what it was made from
 DECISIVE = (
     "config.json",
     "tokenizer.json",
@@ -35,6 +37,15 @@ DECISIVE = (
     SETTINGS_FILE,
     "model.safetensors.index.json",
 )
+
+
+def name_of(folder: Path) -> str:
+    """The folder's own name; of a `merged` folder that training wrote, those of recipe and stage: "shop-adaptation"."""
+    own = folder.resolve().name
+    if own != MERGED or not (folder / MADE_FILE).is_file():
+        return own
+    made = read_json(folder / MADE_FILE)
+    return f"{made['model']}-{made['stage']}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class Checkpoint:
             if (folder / "config.json").is_file():
                 if revision is not None:
                     raise ModelError(f"{name} is a folder, which has no revision {revision!r}; leave the revision out")
-                return cls(folder, folder.resolve().name, given=given)
+                return cls(folder, name_of(folder), given=given)
         if not HUB_NAME.fullmatch(name) or Path(name).exists():
             committed = sorted(path.parent.name for path in CHECKPOINTS.glob("*/config.json"))
             raise ModelError(

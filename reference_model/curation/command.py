@@ -28,8 +28,10 @@ def run(recipe: Path, out: Path | None, work: Path | None, threads: int, say: Ca
     say(f"{kept:,} of {read:,} rows kept; manifest {curated.manifest}, report {out / PAGE}")
     for stage, cost in report["cost"].items():
         tokens = cost["text_tokens"] + cost["visual_tokens"]
-        said = f"{cost['items']:,} items, {tokens:,} tokens, {cost['gpu_hours']:.3g} GPU-hours"
-        say(f"{stage}, an epoch of {cost['model']} on {cost['device']}: {said} (estimate)")
+        hours = cost["gpu_hours"]
+        took = f"{hours:.3g} GPU-hours" if hours >= 0.1 else f"{3600 * hours:.2g} GPU-seconds"
+        said = f"{cost['items']:,} items; for {cost['model']} {tokens:,} tokens and, on {cost['device']}, {took}"
+        say(f"an epoch of {stage}, estimated (`cost` in the recipe names model and device): {said}")
     empty = [cell["cell"] for cell in report["composition"]["cells"] if cell["empty"]]
     if empty:
         more = f" and {len(empty) - NAMED} more" if len(empty) > NAMED else ""

@@ -84,11 +84,12 @@ def curate(
         decision, one = take(number, settings, pool, alive, groups, context)
         if decision.weights is not None:
             weights[alive] *= decision.weights
-        note(f"{one.kind}: {alive.size:,} rows in, {int(decision.keep.sum()):,} left ({one.seconds:.0f} s)")
+        lost = ", ".join(f"{name}: {n:,}" for name, n in one.dropped.items())
+        why = f"; dropped: {lost}" if lost else ""
+        note(f"{one.kind}: {alive.size:,} rows in, {int(decision.keep.sum()):,} left ({one.seconds:.0f} s){why}")
         alive = alive[decision.keep]
         taken.append(one)
         if not alive.size:
-            lost = ", ".join(f"{name}: {n:,}" for name, n in one.dropped.items())
             raise DataError(f"no row is left after step {number + 1}, {one.kind} ({lost}); loosen its settings")
     started = time.perf_counter()
     manifest, found, kept = out / MANIFEST, groups.counts(), groups.counts(alive)

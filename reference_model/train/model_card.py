@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from reference_model.checkpoint import MADE_FILE
 from unite_bench import __version__
 from unite_bench.errors import DataError, ModelError
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from reference_model.train.recipe_reader import Plan
     from unite_bench.results import Result
 
-MADE_FILE = "made.json"
 PACKAGES = ("torch", "transformers", "accelerate", "peft")
 POINTS = 12  # of the loss that a card shows
 

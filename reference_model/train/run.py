@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model.adapters import check_adapter
-from reference_model.checkpoint import Checkpoint
+from reference_model.checkpoint import MADE_FILE, Checkpoint
 from reference_model.train.launching import check_launch, check_warm_up, training_arguments
-from reference_model.train.model_card import MADE_FILE, made_of, write_card
+from reference_model.train.model_card import made_of, write_card
 from reference_model.train.opening import find_start, open_backbone, open_material
 from reference_model.train.recipe import Stage, StageName
 from reference_model.train.recipe_reader import Plan

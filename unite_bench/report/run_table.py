@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from unite_bench.report.layout import arrow
 from unite_bench.report.protocols import one_protocol
 from unite_bench.running import Outcome
+from unite_bench.spec.catalogue import tasks_root
 
 HEAD = ("task", "kind", "form", "measure", "score", "95 % interval", "chance", "pool")
 
@@ -45,10 +46,9 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     protocol = one_protocol(outcome.result for outcome in outcomes if outcome.result is not None)
-    lines = [
-        "",
-        f"Scores, intervals and chance in percent. Not a claim of ability: small, partly procedural data.{protocol}",
-    ]
+    shipped = any(outcome.task.folder.is_relative_to(tasks_root()) for outcome in outcomes)
+    claim = " Not a claim of ability: small, partly procedural data." if shipped else ""
+    lines = ["", f"Scores, intervals and chance in percent.{claim}{protocol}"]
     if any(o.result is not None and o.result.record["contamination"] == "in-domain" for o in outcomes):
         lines.append("† trained on this task's train split or on its generator (in-domain).")
     said: dict[str, list[str]] = {}
