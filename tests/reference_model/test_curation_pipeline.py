@@ -17,10 +17,11 @@ from reference_model.__main__ import main
 from reference_model.curation import steps
 from reference_model.curation.composition import Group
 from reference_model.curation.manifest import read_manifest
+from reference_model.curation.page import write_page
 from reference_model.curation.pipeline import curate
 from reference_model.curation.pool import Pool
 from reference_model.curation.recipe import read_recipe
-from reference_model.curation.report import BY, _flow
+from reference_model.curation.report import BY, _flow, report_of
 from reference_model.curation.step import Decision, Step
 from reference_model.curation.steps import validity
 from unite_bench import media
@@ -178,7 +179,7 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
         reasons = np.zeros(alive.size, np.uint8)
         reasons[len(seen)] = 1
         weights = np.where(alive == 9, 2.0, 0.5).astype(np.float32)
-        return Decision(reasons == 0, reasons, ("kept", "odd"), weights)
+        return Decision(reasons == 0, reasons, ("kept", "odd"), weights, {"not checked": {"a-task": "<no data>"}})
 
     plan = read_recipe(material(tmp_path))
     monkeypatch.setattr("reference_model.curation.pool.BLOCK", 4)
@@ -193,6 +194,8 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
     assert manifest.columns(["weight"])["weight"].to_pylist() == [0.25] * 6 + [0.5, 8.0]
     assert done.taken[0].weights == (0.5, pytest.approx((8 * 0.5 + 2) / 9), 2.0)
     assert done.alive.tolist() == [0, 2, *range(4, 10)] and done.taken[1].examples == {"odd": (3,)}
+    write_page(tmp_path / "page.html", done, report_of(done))
+    assert (tmp_path / "page.html").read_text().count("Not checked: a-task: &lt;no data&gt;") == 2
 
 
 def test_nothing_left_and_nothing_usable_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,10 +110,14 @@ def test_near_ones_are_a_setting(pool: Pool, evaluated: str, tmp_path: Path) -> 
     assert run(pool, everything(pool), settings, context_in(tmp_path)).reasons[8] == 1
 
 
-def test_flagged_rows_stay_and_are_named(pool: Pool, evaluated: str, tmp_path: Path) -> None:
+def test_flagged_rows_stay_and_are_named(pool: Pool, evaluated: str, tmp_path: Path, monkeypatch) -> None:
     decision = run(pool, everything(pool), Settings(tasks=[evaluated], action="flag"), context_in(tmp_path))
     assert decision.keep.all()
     assert decision.facts["flagged"] == {f"s:{n}": ["my-eval"] for n in (2, 3, 4, 5, 9)}
+    assert decision.facts["flagged, not named"] == 0
+    monkeypatch.setattr("reference_model.curation.steps.contamination.FLAGGED", 2)
+    decision = run(pool, everything(pool), Settings(tasks=[evaluated], action="flag"), context_in(tmp_path))
+    assert list(decision.facts["flagged"]) == ["s:2", "s:3"] and decision.facts["flagged, not named"] == 3
 
 
 def test_tasks_whose_data_is_not_here_are_named(pool: Pool, evaluated: str, tmp_path: Path, monkeypatch) -> None:

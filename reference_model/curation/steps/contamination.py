@@ -27,7 +27,8 @@ SIDES: tuple[Side, ...] = ("query", "target")
 
 class Settings(StepSettings):
     """`tasks`: tasks and suites of the harness, by name or file. `texts` and `pictures` as for near duplicates, None: equal
-    ones only. Texts below `shortest_text` characters are not looked for. `flag` keeps the rows and names them."""
+    ones only. Texts below `shortest_text` characters are not looked for. `flag` keeps the rows and names them, up to
+    FLAGGED."""
 
     kind: Literal["contamination"] = "contamination"
     tasks: Annotated[list[str], Field(min_length=1)]
@@ -84,6 +85,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     facts = _facts(sets, tally, reasons, leaks.not_compared)
     if settings.action == "flag":
         facts["flagged"] = flagged
+        facts["flagged, not named"] = int((reasons > 0).sum()) - len(flagged)
         return Decision(
             np.ones(alive.size, bool), np.zeros(alive.size, np.uint8), ("kept",), facts=facts, examples=examples
         )
