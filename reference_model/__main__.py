@@ -1,5 +1,6 @@
-"""`curate` turns pairs into a manifest, `train` trains a checkpoint by a recipe, `backbone` makes that of nano from nothing,
-`curve` draws the log of a run, `study` and `verdicts` run and judge the arms of the study."""
+"""`curate` turns pairs into a manifest, `train` trains a checkpoint by a recipe, `card` writes its card again,
+`backbone` makes that of nano from nothing, `curve` draws the log of a run, `study` and `verdicts`
+run and judge the arms of the study."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from reference_model.nano.validate import language_losses
 from reference_model.nano.vocabulary import train_vocabulary
 from reference_model.nano.world import Sizes, World, build_world
 from reference_model.prompt import CLOSING, OPENING
+from unite_bench.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -108,12 +109,21 @@ def vocabulary_texts(material: Material) -> Iterator[str]:
 
 def make_backbone(recipe: Recipe, data: Path, work: Path, out: Path) -> None:
     """Both stages, the second from the end of the first; a stage that is finished is not repeated."""
+    note_recipe(recipe, work)
     material, place = prepare_run(recipe, data, work, out)
-    (work / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
     model = new_model(recipe.shape, place.tokenizer, recipe.seed)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     place.log(parameters=parameters, vocabulary=place.tokenizer.get_vocab_size(), data=material.real.digests)
     backbone_stages(recipe, model, material, place)
+
+
+def note_recipe(recipe: Recipe, work: Path) -> None:
+    """Write the recipe beside the states. Raises UsageError if those there are of another recipe."""
+    path, own = work / "recipe.json", json.dumps(asdict(recipe), indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != own and list(work.glob("state-*.pt")):
+        raise UsageError(f"{work}: holds states of another recipe; delete state-*.pt there, or take another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    path.write_text(own, encoding="utf-8")
 
 
 def backbone_stages(recipe: Recipe, model: Any, material: Material, place: Workplace) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from reference_model.preprocess import Preprocessing
 from reference_model.train.bank import Bank, writing
+from unite_bench.errors import StoreError
 from unite_bench.sources.scenes.draw import Draw
 from unite_bench.sources.scenes.edits import Edit, apply_edit, draw_edit, edit_text
 from unite_bench.sources.scenes.forms import clear_frame, told_index, told_text, without
@@ -80,7 +81,10 @@ class Sizes:
 
 
 def build_world(seed: int, sizes: Sizes, folder: Path, preprocessing: Preprocessing) -> World:
-    """Draw the scenes of a training seed; render them into `folder`, unless that is done already."""
+    """Draw the scenes of a training seed; render them into `folder`, unless that is done already.
+
+    Raises StoreError if the folder holds that seed's scenes for other sizes: their numbers name other pictures.
+    """
     stills = tuple(sample_still(seed, index, PART) for index in range(sizes.stills))
     movings = tuple(sample_moving(seed, index, PART) for index in range(sizes.movings))
     pictures: dict[str, Still] = {}
@@ -117,6 +121,12 @@ def build_world(seed: int, sizes: Sizes, folder: Path, preprocessing: Preprocess
         with writing(clips, preprocessing) as writer:
             for scene in films.values():
                 writer.add(render_frames(scene, FRAMES))
+    for bank, media in ((Bank(images), len(pictures)), (Bank(clips), len(films))):
+        if len(bank) != media:
+            raise StoreError(
+                f"{bank.folder}: {len(bank)} scenes of another size of this world, which has {media}; delete the folder, or "
+                "take another --work"
+            )
     return World(
         stills,
         still_at,

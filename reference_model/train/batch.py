@@ -14,7 +14,7 @@ from reference_model.prompt import render
 from reference_model.train.material import Example, Material
 from reference_model.train.media import MediaSource, Medium
 from reference_model.train.pairs import modality_bits
-from unite_bench.errors import MediaError
+from unite_bench.errors import MediaError, ModelError
 from unite_bench.items import Item, content_digest
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ class Batch:
 
 
 def prepare_batch(number: int, examples: Sequence[Example], backbone: Backbone, media: MediaSource) -> Batch:
-    """Tokens and media of all items. A row with a medium that cannot be opened is left out and named in `bad`."""
+    """Tokens and media of all items. A row with a medium that cannot be opened is left out and named in `bad`.
+    Raises ModelError that names the row of an item that is too long for the model.
+    """
     places: dict[tuple[str, str | None], int] = {}
     unique: list[tuple[Item, list[Medium]]] = []
+    prompts: list[Prepared] = []
     kept: list[Example] = []
     sides: list[tuple[int, int, list[int]]] = []
     bad: list[tuple[str, str]] = []
@@ -71,10 +74,10 @@ def prepare_batch(number: int, examples: Sequence[Example], backbone: Backbone, 
             if places.setdefault(key, len(unique)) == len(unique):
                 assert held is not None
                 unique.append((item, held))
+                prompts.append(_prompt(example.id, item, held, backbone))
             found.append(places[key])
         kept.append(example)
         sides.append((found[0], found[1], found[2:]))
-    prompts = [backbone.prepare(render(item), [medium.grid for medium in held]) for item, held in unique]
     return Batch(
         number,
         tuple(example.id for example in kept),
@@ -99,6 +102,13 @@ def _opened(
     shown = media.resolved(item)
     known = (shown.digest, shown.instruction) in places
     return shown, None if known else media.of(shown)
+
+
+def _prompt(row: str, item: Item, held: list[Medium], backbone: Backbone) -> Prepared:
+    try:
+        return backbone.prepare(render(item), [medium.grid for medium in held])
+    except ModelError as error:
+        raise ModelError(f"row {row}: {error}") from error
 
 
 def _content(item: Item) -> int:

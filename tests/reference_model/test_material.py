@@ -18,7 +18,7 @@ from reference_model.nano.world import Sizes, World, build_world
 from reference_model.preprocess import Grid
 from reference_model.train.batches import patches_of
 from reference_model.train.pairs import draw_batch, modality_bits, pick_kinds
-from unite_bench.errors import DataError, UsageError
+from unite_bench.errors import DataError, StoreError, UsageError
 from unite_bench.items import Text
 from unite_bench.sources.scenes.entailment import entails
 from unite_bench.sources.scenes.world import HELD_OUT_PAIRS, TRAIN_SEEDS, Scene
@@ -86,6 +86,8 @@ def test_a_world_is_found_again(world: World) -> None:
     assert again.still_at == world.still_at
     assert again.still_edits == world.still_edits
     assert len(again.images) == len(world.image_scenes)
+    with pytest.raises(StoreError, match="of another size of this world"):
+        build_world(SEED, Sizes(12, 7, 6, 3, 5), world.images.folder.parent, TINY.preprocessing)
 
 
 def test_edits_lead_elsewhere_and_their_negatives_are_wrong(world: World) -> None:

@@ -103,6 +103,8 @@ def test_a_killed_run_goes_on_to_the_same_loss_curve(
         train_stage(plan, "adaptation")
     assert len(ground.losses("parts")) == 5
     (ground.folder / "parts/adaptation/states/checkpoint-5").mkdir()  # killed as it was begun
+    with (ground.folder / "parts/adaptation/training.jsonl").open("a") as file:
+        file.write('{"stage": "adap')
     with pytest.raises(UsageError, match="begun with another recipe, data, batches"):
         train_stage(ground.plan("parts", {"steps": 7}), "adaptation")
     merged = train_stage(plan, "adaptation")

@@ -13,6 +13,7 @@ from reference_model.backbone import Backbone, Prepared, Settings, last_states
 from reference_model.nano.budget import Budget, learning_rate
 from reference_model.nano.language import Talk, encode, language_loss, turn_mask
 from reference_model.nano.stages import Group, Stage, Workplace, run_stage
+from reference_model.nano.training import Recipe, note_recipe
 from reference_model.preprocess import patches
 from reference_model.prompt import render
 from reference_model.states import inputs
@@ -24,7 +25,7 @@ from reference_model.train.lora import add_lora, merge_lora
 from reference_model.train.mamcl import Options
 from reference_model.train.pairs import Pair, modality_bits
 from unite_bench import media
-from unite_bench.errors import StoreError
+from unite_bench.errors import StoreError, UsageError
 from unite_bench.items import Item, Text
 
 
@@ -192,6 +193,15 @@ def test_a_killed_stage_goes_on_where_it_was(tiny: Path, tmp_path: Path) -> None
     assert torch.equal(run("parts", 3), at_once)
     assert torch.equal(run("parts", 0), at_once)
     assert (tmp_path / "whole" / "out" / "model.safetensors").exists()
+
+
+def test_states_of_another_recipe_of_the_backbone_are_refused(tmp_path: Path) -> None:
+    note_recipe(Recipe(talks=2), tmp_path)
+    note_recipe(Recipe(talks=3), tmp_path)  # nothing has been trained yet
+    (tmp_path / "state-naming.pt").touch()
+    note_recipe(Recipe(talks=3), tmp_path)
+    with pytest.raises(UsageError, match="states of another recipe"):
+        note_recipe(Recipe(talks=4), tmp_path)
 
 
 def test_budget_and_learning_rate() -> None:

@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from reference_model.train.pairs import Pair
 from reference_model.train.recipe import Frames, Lora, Loss
 from reference_model.train.recipe_reader import read_recipe
 from reference_model.train.run import train_stage
-from unite_bench.errors import DataError
+from unite_bench.errors import DataError, ModelError
 from unite_bench.items import File, Image, Item
 
 TASK = """
@@ -127,6 +128,14 @@ def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground
     assert all(entry["row"][2] + ".png" in entry["reason"] for entry in listed)
     (ground.data / "3.png").write_bytes(whole)
     train_stage(ground.plan("strict", everything, max_bad_rows=2), "adaptation")  # two of the four are mended
+
+
+def test_a_row_that_is_too_long_is_named(ground: Ground) -> None:
+    backbone = Backbone.load(ground.base)
+    backbone.settings = replace(backbone.settings, max_length=20)
+    given = [Example("z:9", Pair(text("seen"), picture(ground.data, 0)), False)]
+    with pytest.raises(ModelError, match="row z:9: visual and template tokens alone exceed max_length 20"):
+        prepare_batch(0, given, backbone, AnyMedia(backbone.preprocessing, Frames(), None))
 
 
 def test_bad_rows_of_batches_that_come_again_are_forgotten(tmp_path: Path) -> None:
