@@ -55,6 +55,8 @@ def test_a_folder_of_pictures_becomes_a_model_that_is_measured(tmp_path: Path, m
     assert any("dropped: equals an evaluation item: 4" in said for said in printed.values())
     said = next(said for line, said in printed.items() if "compare" in line)
     assert said.count("reference:my-pictures-adaptation - reference:nano") >= 2
+    ran = [said for line, said in printed.items() if line.startswith("unite-bench run")]
+    assert len(ran) == 4 and not any("procedural" in said for said in ran), "that is said of the package's tasks"
     picture = ub.Item((ub.Image(File(tmp_path / "held-out" / "black-dot-white.png")),))
     vectors = []
     for name in ("reference", f"reference:{MERGED}"):

@@ -12,6 +12,7 @@ import yaml
 from training_folder import Ground, make_data
 
 from reference_model.__main__ import main
+from reference_model.checkpoint import Checkpoint
 from reference_model.curation.manifest import read_manifest
 from reference_model.train.model_card import POINTS, write_card
 from reference_model.train.recipe import Recipe
@@ -70,6 +71,11 @@ def test_neither_card_nor_record_names_a_folder_of_the_machine(merged: Path) -> 
         assert str(merged.parents[2]) not in text and "/tmp" not in text and str(Path.home()) not in text
     (manifest,) = json.loads((merged / "made.json").read_text(encoding="utf-8"))["manifests"]
     assert manifest["facts"] == {"schema": 1, "seed": 0}  # and not `root`, where its media lie
+
+
+def test_a_merged_model_is_called_after_its_recipe_and_stage(merged: Path, tmp_path: Path) -> None:
+    assert Checkpoint.find(str(merged)).name == f"small-{merged.parent.name}"
+    assert Checkpoint.find(str(shutil.copytree(merged, tmp_path / "shop"))).name == "shop"
 
 
 def test_results_become_the_evaluation(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

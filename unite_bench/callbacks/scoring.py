@@ -95,7 +95,8 @@ class CheckpointScore:
         scores = {f"unite_bench_{result.task}": result.primary for result in found}
         if len(found) == len(tasks):
             scores["unite_bench_mean"] = mean_above_chance(found)
-        said = f"{100 * scores.get('unite_bench_mean', np.nan):.1f} % above chance, mean of {len(tasks)} tasks"
+        over = f"mean of {len(tasks)} task{'s' * (len(tasks) > 1)}"
+        said = f"{100 * scores.get('unite_bench_mean', np.nan):.1f} % above chance, {over}"
         took = f"in {time.monotonic() - start:.0f} s"
         far = "" if self.suite.variant is None else f"; {self.difference(tasks)}"
         sys.stderr.write(f"{embedder.card.name} on {self.suite.name}: {said}, {took}{far}\n")
