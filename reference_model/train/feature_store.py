@@ -43,7 +43,8 @@ class Place:
 
 @dataclass
 class FeatureStore:
-    """Features under `folder`. Several processes may write at once, and find what the others have written."""
+    """Features under `folder`. Several processes may write at once, and find what the others have written. One thread of a
+    process may write; any may read meanwhile, as the one does that prepares the next batch."""
 
     folder: Path
     _places: dict[str, Place] = field(default_factory=dict)
@@ -56,16 +57,17 @@ class FeatureStore:
         self._look()
 
     def _look(self) -> None:
-        """Read what has been added to the indexes: whole lines only."""
+        """Read what has been added to the indexes: whole lines only. Two threads at once read the same lines twice."""
         for index in sorted(self.folder.glob("*.jsonl")):
+            begin = self._read.get(index, 0)
             with index.open("rb") as file:
-                file.seek(self._read.get(index, 0))
+                file.seek(begin)
                 whole, end, _ = file.read().rpartition(b"\n")
             for line in whole.splitlines():
                 row = json.loads(line)
                 place = Place(index.with_suffix(".bf16"), row["start"], row["tokens"], row["width"], _grid(row["grid"]))
                 self._places.setdefault(row["key"], place)
-            self._read[index] = self._read.get(index, 0) + len(whole) + len(end)
+            self._read[index] = begin + len(whole) + len(end)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from training_folder import Ground, make_data, rows, save_manifest, text
 from reference_model.backbone import Backbone
 from reference_model.curation.rows import Row
 from reference_model.preprocess import Grid
+from reference_model.train import feature_store
 from reference_model.train.adapters import add_adapters, base_digest, save_adapters
 from reference_model.train.feature_store import FeatureStore, Ready
 from reference_model.train.recipe import Lora
@@ -108,3 +111,24 @@ def test_a_torn_index_line_is_not_read_and_lost_numbers_are_an_error(tmp_path: P
     shard.write_bytes(shard.read_bytes()[:20])
     with pytest.raises(UniteBenchError, match="shorter than its index"):
         FeatureStore(tmp_path).get("two")
+
+
+def test_threads_that_look_at_once_lose_no_place_in_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that prepares the next batch looks while the one that computes does."""
+    store, beside = FeatureStore(tmp_path), FeatureStore(tmp_path)
+    ready = Ready(torch.arange(12, dtype=torch.bfloat16).view(3, 4), Grid(1, 6, 2, (0.5,), 2.0))
+    grid = feature_store._grid
+    threads: list[Thread] = []
+
+    def interrupted(row: dict[str, Any]) -> Grid:
+        if not threads:
+            threads.append(Thread(target=store.get, args=("unknown",)))
+            threads[0].start()
+            threads[0].join()
+        return grid(row)
+
+    monkeypatch.setattr(feature_store, "_grid", interrupted)
+    beside.put("one", ready)
+    assert store.get("one") is not None and threads
+    beside.put("another", ready)
+    assert store.get("another") is not None
