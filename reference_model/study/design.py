@@ -9,7 +9,8 @@ Mask = Literal["modality", "none", "random"]
 
 PAIRS = 8_192  # of every arm, over all its phases, but for the arms at equal tokens
 BATCH = 64
-SEEDS = {"mask": 10, "stages": 6, "mixture": 6, "fine": 6, "video": 6}
+SEEDS = 6
+SEEDS_OF_PRIMARY = 10
 RATE = 1.0e-3
 RANK, ALPHA = 64, 64.0
 TEMPERATURE = 0.03
@@ -77,6 +78,20 @@ class Arm:
     @property
     def label(self) -> str:
         return f"{self.family}/{self.name}"
+
+    @property
+    def seeds(self) -> int:
+        """How many runs it has."""
+        return SEEDS_OF_PRIMARY if any(c.primary and self.label in (c.arm, c.against) for c in COMPARISONS) else SEEDS
+
+    def same_training(self, other: Arm) -> bool:
+        """Whether a run of the other with the same seed is the same run: arms of two families may be one."""
+        return (self.positions, _as_pairs(self.phases)) == (other.positions, _as_pairs(other.phases))
+
+
+def _as_pairs(phases: tuple[Phase, ...]) -> list[Phase]:
+    """The phases; image-text pairs at as many tokens as image-text pairs have are those pairs."""
+    return [replace(phase, equal_tokens=phase.equal_tokens and phase.mixture != IMAGE_TEXT) for phase in phases]
 
 
 def _mask_arms() -> list[Arm]:

@@ -22,7 +22,6 @@ from reference_model.study.design import (
     IMAGE_TEXT,
     RANK,
     RATE,
-    SEEDS,
     TEMPERATURE,
     Arm,
     Mixture,
@@ -186,20 +185,31 @@ def losses_of(phase: Phase, generator: torch.Generator) -> Callable[[Direction, 
     return random_losses
 
 
+def planned(families: Sequence[str]) -> list[tuple[list[Arm], int]]:
+    """Every run as the arms that it is a run of, and its seed. Those of the primary comparisons come first, then seed by
+    seed, so that what was done when time ran out is balanced."""
+    arms = [arm for arm in ARMS if arm.family in families]
+    runs: list[tuple[list[Arm], int]] = []
+    for arm in arms:
+        twins = [other for other in arms if arm.same_training(other)]
+        if twins[0] is arm:
+            runs += [(twins, seed) for seed in range(max(twin.seeds for twin in twins))]
+    return sorted(runs, key=lambda run: (-run[0][0].seeds, run[1]))
+
+
 def run_all(work: Path, out: Path, families: Sequence[str], share: tuple[int, int]) -> None:
-    """Every run that `out` does not hold yet, seed by seed, so that what was done when time ran out is balanced.
+    """Every run that `out` does not hold yet, a line for each arm that it is a run of.
 
     `share` (n, of) takes every `of`-th run from the n-th on: for several processes that append to one file.
     """
     done = read_runs(out) if out.exists() else {}
-    arms = [arm for arm in ARMS if arm.family in families]
-    planned = [(arm, seed) for seed in range(max(SEEDS.values())) for arm in arms if seed < SEEDS[arm.family]]
-    todo = [(arm, seed) for arm, seed in planned if (arm.label, seed) not in done]
+    todo = [(arms, seed) for arms, seed in planned(families) if any((arm.label, seed) not in done for arm in arms)]
     number, of = share
     if not (mine := todo[number - 1 :: of]):
         return
     laboratory = open_laboratory(work)
-    for arm, seed in mine:
-        row = run_arm(arm, seed, laboratory, part=seed % SLICES)
+    for arms, seed in mine:
+        row = run_arm(arms[0], seed, laboratory, part=seed % SLICES)
+        lines = [json.dumps({**row, "arm": arm.label}) for arm in arms if (arm.label, seed) not in done]
         with out.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row) + "\n")
+            handle.write("".join(f"{line}\n" for line in lines))

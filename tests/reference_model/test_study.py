@@ -15,7 +15,7 @@ from reference_model.prompt import render
 from reference_model.study import endpoints, worlds
 from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Comparison, Phase
 from reference_model.study.figure import draw_verdicts
-from reference_model.study.run import draw, losses_of, pairs_of, run_arm, target_set
+from reference_model.study.run import draw, losses_of, pairs_of, planned, run_arm, target_set
 from reference_model.study.verdicts import judge, table
 from reference_model.study.worlds import Laboratory, training_kinds
 from reference_model.train.features import cached_features, compute_features
@@ -58,6 +58,21 @@ def test_arms_have_equal_pairs_and_known_kinds(laboratory: Laboratory) -> None:
         assert sum(phase.pairs for phase in arm.phases) == PAIRS
         for phase in arm.phases:
             assert set(phase.mixture) <= set(laboratory.kinds)
+
+
+def test_every_arm_is_run_with_all_its_seeds_and_no_training_twice(laboratory: Laboratory) -> None:
+    runs = planned(sorted({arm.family for arm in ARMS}))
+    named = [(arm.label, seed) for arms, seed in runs for arm in arms]
+    assert len(set(named)) == len(named)
+    assert all((arm.label, seed) in named for arm in ARMS for seed in range(arm.seeds))
+    assert [(arms[0].name, seed) for arms, seed in runs[:3]] == [("infonce", 0), ("mamcl", 0), ("infonce", 1)]
+    assert {arm.name: arm.seeds for arm in ARMS if arm.seeds > 6} == {"infonce": 10, "mamcl": 10}
+    settings = Settings(max_length=512)
+    for arms, _ in runs:
+        for twin in arms[1:]:
+            for own, other in zip(arms[0].phases, twin.phases, strict=True):
+                assert list(own.mixture.items()) == list(other.mixture.items()), "draws depend on the order"
+                assert pairs_of(own, laboratory, settings) == pairs_of(other, laboratory, settings)
 
 
 def test_targets_have_the_set_that_their_kind_is_filed_under(laboratory: Laboratory) -> None:
