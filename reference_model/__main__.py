@@ -49,9 +49,6 @@ def main(arguments: list[str] | None = None) -> int:
     study.add_argument("--work", type=Path, required=True, help="folder for worlds and features: large, not for git")
     study.add_argument("--out", type=Path, default=RUNS, help="one line a run is appended here")
     study.add_argument("--families", nargs="+", default=["mask", "stages", "mixture", "fine", "video"])
-    study.add_argument(
-        "--share", type=int, nargs=2, default=(1, 1), metavar=("N", "OF"), help="every OF-th run, from the N-th"
-    )
     verdicts = commands.add_parser("verdicts", help="print the study's table from its runs")
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
@@ -134,7 +131,7 @@ def _backbone(given: argparse.Namespace) -> int:
 def _study(given: argparse.Namespace) -> int:
     from reference_model.study.run import run_all
 
-    run_all(given.work, given.out, given.families, tuple(given.share))
+    run_all(given.work, given.out, given.families)
     return 0
 
 

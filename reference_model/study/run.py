@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from reference_model.backbone import Settings, prepare
 from reference_model.nano.budget import learning_rate
@@ -197,19 +199,27 @@ def planned(families: Sequence[str]) -> list[tuple[list[Arm], int]]:
     return sorted(runs, key=lambda run: (-run[0][0].seeds, run[1]))
 
 
-def run_all(work: Path, out: Path, families: Sequence[str], share: tuple[int, int]) -> None:
+def run_all(work: Path, out: Path, families: Sequence[str]) -> None:
     """Every run that `out` does not hold yet, a line for each arm that it is a run of.
 
-    `share` (n, of) takes every `of`-th run from the n-th on: for several processes that append to one file.
+    Several processes may do this at once: each takes the next run that none of the others is at.
     """
-    done = read_runs(out) if out.exists() else {}
-    todo = [(arms, seed) for arms, seed in planned(families) if any((arm.label, seed) not in done for arm in arms)]
-    number, of = share
-    if not (mine := todo[number - 1 :: of]):
+    runs = planned(families)
+    if not any(_missing(out, *run) for run in runs):
         return
-    laboratory = open_laboratory(work)
-    for arms, seed in mine:
-        row = run_arm(arms[0], seed, laboratory, part=seed % SLICES)
-        lines = [json.dumps({**row, "arm": arm.label}) for arm in arms if (arm.label, seed) not in done]
-        with out.open("a", encoding="utf-8") as handle:
-            handle.write("".join(f"{line}\n" for line in lines))
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "opening.lock"):
+        laboratory = open_laboratory(work)
+    for arms, seed in runs:
+        name = f"{arms[0].family}-{arms[0].name}-{seed}"
+        with suppress(Timeout), FileLock(work / f"{name}.lock", blocking=False):
+            if missing := _missing(out, arms, seed):
+                row = run_arm(arms[0], seed, laboratory, part=seed % SLICES)
+                with out.open("a", encoding="utf-8") as handle:
+                    handle.write("".join(json.dumps({**row, "arm": label}) + "\n" for label in missing))
+
+
+def _missing(out: Path, arms: Sequence[Arm], seed: int) -> list[str]:
+    """Arms that have no line yet for this seed."""
+    done = read_runs(out) if out.exists() else {}
+    return [arm.label for arm in arms if (arm.label, seed) not in done]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from scipy import stats
 
 from reference_model.backbone import Backbone, Settings, prepare
 from reference_model.nano.world import Sizes, build_world
 from reference_model.prompt import render
-from reference_model.study import endpoints, worlds
-from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Comparison, Phase
+from reference_model.study import endpoints, run, worlds
+from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Arm, Comparison, Phase
 from reference_model.study.figure import draw_verdicts
-from reference_model.study.run import draw, losses_of, pairs_of, planned, run_arm, target_set
-from reference_model.study.verdicts import judge, table
+from reference_model.study.run import draw, losses_of, pairs_of, planned, run_all, run_arm, target_set
+from reference_model.study.verdicts import judge, read_runs, table
 from reference_model.study.worlds import Laboratory, training_kinds
 from reference_model.train.features import cached_features, compute_features
 from reference_model.train.mamcl import Options, Side, dense_losses, directions, negatives
@@ -73,6 +75,31 @@ def test_every_arm_is_run_with_all_its_seeds_and_no_training_twice(laboratory: L
             for own, other in zip(arms[0].phases, twin.phases, strict=True):
                 assert list(own.mixture.items()) == list(other.mixture.items()), "draws depend on the order"
                 assert pairs_of(own, laboratory, settings) == pairs_of(other, laboratory, settings)
+
+
+def test_processes_that_share_a_study_take_different_runs_and_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, int]] = []
+
+    def recorded(arm: Arm, seed: int, laboratory: object, part: int) -> dict[str, object]:
+        assert part == seed % worlds.SLICES
+        done.append((arm.label, seed))
+        return {"seed": seed, "t2i": 0.5, "i2t": 0.5, "long-t2i": 0.5, "long-t2v": 0.5}
+
+    monkeypatch.setattr(run, "run_arm", recorded)
+    monkeypatch.setattr(run, "open_laboratory", lambda work: None)
+    out = tmp_path / "runs.jsonl"
+    with FileLock(tmp_path / "video-images-only-2.lock"):
+        run_all(tmp_path, out, ["video"])
+    assert ("video/images-only", 2) not in done and len(done) == 17
+    run_all(tmp_path, out, ["video"])
+    assert done[17:] == [("video/images-only", 2)]
+    run_all(tmp_path, out, ["mixture", "video"])
+    assert ("mixture/image", 0) in done, "a twin that has no line yet"
+    held = read_runs(out)
+    assert {arm for arm, _ in held} == {arm.label for arm in ARMS if arm.family in ("mixture", "video")}
+    assert len(out.read_text().splitlines()) == len(held) == 6 * 17
 
 
 def test_targets_have_the_set_that_their_kind_is_filed_under(laboratory: Laboratory) -> None:
