@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # the only servers are the tests' own
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 # How long an example takes says how busy the machine is, not whether the code is right.

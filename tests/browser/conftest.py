@@ -41,7 +41,7 @@ def browser() -> Iterator[Any]:
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not there; install the package chromium, or name a browser in UNITE_BENCH_CHROMIUM")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=4000 * PATIENCE)
         yield chromium
         chromium.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -58,9 +56,9 @@ def alone(world: int, options: Options) -> list[torch.Tensor]:
     return [parameter.grad for parameter in layer.parameters()]
 
 
-def one_rank(rank: int, world: int, port: int, out: str) -> None:
+def one_rank(rank: int, world: int, out: str) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=world, rank=rank)
+    dist.init_process_group("gloo", f"file://{out}.meeting", world_size=world, rank=rank)
     results = {}
     for both in (False, True):
         for name, losses in (("dense", dense_losses), ("blocked", blocked_losses)):
@@ -81,10 +79,7 @@ def one_rank(rank: int, world: int, port: int, out: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_together_have_the_gradient_of_one_process(world, tmp_path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(one_rank, (world, port, str(tmp_path / "gradients.pt")), nprocs=world)
+    multiprocessing.spawn(one_rank, (world, str(tmp_path / "gradients.pt")), nprocs=world)
     found = torch.load(tmp_path / "gradients.pt", weights_only=True)
     for both in (False, True):
         expected = alone(world, Options(both=both))

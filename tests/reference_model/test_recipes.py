@@ -102,6 +102,7 @@ def launched(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What `accelerate launch` makes of a configuration; the environment that its processes get is set."""
     from accelerate.commands import launch
 
+    monkeypatch.setattr("accelerate.utils.launch.is_port_in_use", lambda port: False)  # whatever runs here
     path = str(RECIPES / "accelerate" / name)
     given = launch.launch_command_parser().parse_args(["--config_file", path, "train.py"])
     found, defaults, _ = launch._validate_launch_command(given)

@@ -210,6 +210,7 @@ def test_drawn_pairs_are_trained_on_and_validated_on_scenes_of_another_seed(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 def test_bf16_weights_recomputed_activations_and_decoding_processes(ground: Ground) -> None:
     """Recomputed activations and workers change no loss; bf16 weights change them a little."""
     plain = {"steps": 3, "batches": {"mode": "homogeneous"}}

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,6 +163,7 @@ def test_16_adapters_are_on_every_linear_layer_of_the_language_model_and_nowhere
 def one_rank(rank: int, world: int, port: int, recipes: list[Path]) -> None:
     torch.set_num_threads(1)
     named = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    named |= {"TORCHELASTIC_USE_AGENT_STORE": True, "TORCHELASTIC_RESTART_COUNT": 0}  # as torchrun has it
     os.environ.update({key: str(value) for key, value in named.items()})
     for recipe in recipes:
         train_stage(read_recipe(recipe), "adaptation")
@@ -181,10 +181,8 @@ def test_5_two_processes_train_as_one_does(ground: Ground) -> None:
     for out, chunk in (("plain", None), ("cached", 3)):
         ground.plan(out, {**stage, "batches": {"per_device": 5, "chunk": chunk}})
         recipes.append((ground.folder / "recipe.yaml").rename(ground.folder / f"{out}.yaml"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(one_rank, (2, port, recipes), nprocs=2)
+    meeting = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    multiprocessing.spawn(one_rank, (2, meeting.port, recipes), nprocs=2)
     expected = load_file(ground.folder / "one/adaptation/adapter/adapter_model.safetensors")
     for out in ("plain", "cached"):
         assert ground.losses(out) == pytest.approx(ground.losses("one"), abs=1e-5)

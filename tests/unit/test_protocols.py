@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import unite_bench as ub
-from unite_bench import results
+from unite_bench import media, results
 from unite_bench.cli.reporting import leaderboard
 from unite_bench.errors import DataError, UsageError
 from unite_bench.evaluation import evaluate
@@ -95,10 +95,13 @@ def test_every_switch_has_words_and_defaults_have_none() -> None:
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_a_switch_is_in_the_record_and_the_identity(name: str, task: Task, base: Result) -> None:
+def test_a_switch_is_in_the_record_and_the_identity(
+    name: str, task: Task, base: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
     value = CHANGED[name][0]
     if name == "reader":
         pytest.importorskip("decord")
+    monkeypatch.setattr(media, "_chosen", media._Chosen())  # the reader of this test alone
     other = evaluate(Spelled(), task, replace(Settings(), **{name: value}))
     assert switches(other.record["protocol"])[name] == value
     assert base.record["protocol"][name] == getattr(Settings(), name), "defaults are named too"

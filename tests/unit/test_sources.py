@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from unite_bench.embedders.hashed_text import HashedTextEmbedder
 from unite_bench.errors import DataError, SpecError
 from unite_bench.evaluation import evaluate
 from unite_bench.sources.build import TaskData, build
+from unite_bench.sources.files import open_table
 from unite_bench.spec.reader import parse_task
 from unite_bench.validation import validate
 
@@ -62,6 +64,17 @@ def test_the_data_digest_ignores_order_and_ids_but_not_content(tmp_path: Path) -
     assert built(tmp_path).digest == digest
     rows(tmp_path, first, {**second, "c": "drei"})
     assert built(tmp_path).digest != digest
+
+
+def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows(tmp_path, {"id": "a", "q": "one", "c": "eins"})
+    stamp, digest = path.stat().st_mtime_ns, built(tmp_path).digest
+    rows(tmp_path, {"id": "a", "q": "one", "c": "zwei"})
+    os.utime(path, ns=(stamp, stamp))
+    assert built(tmp_path).digest != digest
+    os.utime(path, ns=(0, 0))
+    assert open_table(path) is open_table(path), "a file that has settled is read once"
 
 
 def test_a_folder_with_captions_is_a_table(pictures: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from unite_bench.errors import DataError
 from unite_bench.sources.tables import Table
 
 CAPTION_FILES = ("captions.jsonl", "captions.csv", "captions.txt")
+SETTLED = 2 * 10**9  # nanoseconds, more than a tick of any file system's clock
 _SURPLUS = "\0"  # where the csv module puts cells beyond the header's; no column is called so
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
@@ -22,8 +24,9 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"})
 def open_table(path: Path) -> Table:
     """Read a table by its suffix, or a folder. Raises DataError naming file and line.
 
-    Files are cached by path, size and modification time, since several tasks and both sides of a task share them. A
-    folder is listed anew each time: its own time stamp says nothing about the files in it.
+    Files are cached by path, size and modification time, since several tasks and both sides of a task share them; one
+    that has just changed is not, because its next change may bear the same time stamp. A folder is listed anew each
+    time: its own time stamp says nothing about the files in it.
     """
     if path.is_dir():
         return _folder(path)
@@ -31,11 +34,17 @@ def open_table(path: Path) -> Table:
         stat = path.stat()
     except OSError as error:
         raise DataError(f"{path}: no such file or folder; paths in a task start from the task file's folder") from error
+    if time.time_ns() - stat.st_mtime_ns < SETTLED:
+        return _read(path)
     return _open(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _open(path: Path, size: int, mtime_ns: int) -> Table:
+    return _read(path)
+
+
+def _read(path: Path) -> Table:
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
