@@ -347,15 +347,17 @@ def test_borda_depends_on_who_is_compared() -> None:
     np.testing.assert_allclose(borda(np.array([[0.5, 0.5, 0.2]]), np.ones(1)), [0.75, 0.75, 0.0])
 
 
-def test_ten_thousand_resamples_of_five_thousand_queries_take_under_two_seconds() -> None:
-    """By the clock of this thread, which other programs and idle threads of BLAS do not drive; the best of three."""
+def test_many_resamples_cost_little_more_than_scipy_takes_for_independent_queries() -> None:
+    """10,000 resamples of 5,000 queries, which scipy draws in about 0.3 s; clusters and several tasks come on top."""
     values = np.random.default_rng(11).random(5000)
 
-    def seconds() -> float:
+    def ratio() -> float:
         start = time.thread_time()
         drawn = resample(sums_of(values), 10_000).statistic(ONE, ONE)
         bca(drawn)
         assert drawn.draws.size == 10_000
-        return time.thread_time() - start
+        between = time.thread_time()
+        stats.bootstrap((values,), np.mean, n_resamples=10_000, method="BCa", batch=500, rng=1)
+        return (between - start) / (time.thread_time() - between)
 
-    assert any(seconds() < 2.0 for _ in range(3))
+    assert any(ratio() < 4.0 for _ in range(3))
