@@ -4,6 +4,7 @@
     +-- SpecError        a task or suite file is wrong (all findings at once, file:line:column each)
     +-- DataError        a row, qrels entry or table is wrong
     |   +-- MediaError   a picture or clip cannot be decoded
+    |   +-- NotOffered   the hub does not give a dataset, revision or archive that a task names
     +-- ModelError       an embedder cannot be found, or broke its contract
     |   +-- ItemFailed   an embedder raised on, or returned a bad vector for, one named item
     |   +-- ModelUnavailable  the process or server behind an embedder is gone, whichever item is asked for
@@ -39,6 +40,10 @@ class DataError(UniteBenchError):
 
 class MediaError(DataError):
     """A picture or clip cannot be read; the message names the medium."""
+
+
+class NotOffered(DataError):
+    """The hub does not have, or does not give, what a task names; asking again is no use, other datasets may be had."""
 
 
 class ModelError(UniteBenchError):

@@ -14,17 +14,19 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from unite_bench.errors import DataError, UsageError
-from unite_bench.sources.hub_store import Dataset, home, resolved, sha256
+from unite_bench.errors import DataError, NotOffered, UsageError
+from unite_bench.sources.hub_store import Dataset, home, resolved, sha256, snapshot
 from unite_bench.spec.source_kinds import UNPINNED
 
 LARGEST_RATIO = 200  # unpacked to packed; media hardly shrink, so more than this is a bomb
 LARGEST_UNPACKED = 2**40  # bytes
 CHUNK = 2**20
+Member = tuple[str, int, bool, Any]  # of an archive: name, declared size, whether it is no plain file, handle
 # What the standard library raises for a cut, damaged or encrypted archive, and the disk when it is full.
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 
@@ -49,22 +51,22 @@ class Offer:
 def offer(dataset: Dataset) -> Offer:
     """Ask the hub about a dataset: at its revision, else at that of its lock, else at the newest.
 
-    Raises DataError with the cure if the hub has no such dataset, revision or archive.
+    Raises NotOffered with the cure if the hub has no such dataset, revision or archive, DataError if it is out of reach.
     """
     hub, errors = _hub()
     try:
         found = hub.HfApi().dataset_info(dataset.name, revision=resolved(dataset), files_metadata=True)
     except errors.RevisionNotFoundError as error:
-        raise DataError(f"{dataset}: the hub has no such revision; correct it in the task file") from error
+        raise NotOffered(f"{dataset}: the hub has no such revision; correct it in the task file") from error
     except errors.RepositoryNotFoundError as error:
-        raise DataError(f"{dataset}: the hub has no such dataset, or it asks for a login (`hf auth login`)") from error
+        raise NotOffered(f"{dataset}: the hub has no such dataset, or it asks for a login (`hf auth login`)") from error
     except _transfer_errors() as error:
         raise DataError(f"{dataset}: the hub cannot be reached ({error})") from error
     licence = getattr(found.card_data, "license", None) or "not stated"
     files = {file.rfilename: file for file in found.siblings or ()}
     for archive in dataset.archives:
         if archive not in files:
-            raise DataError(f"{dataset}: it holds no archive {archive!r}; correct its name in the task file")
+            raise NotOffered(f"{dataset}: it holds no archive {archive!r}; correct its name in the task file")
     wanted = [files[name] for name in (files if dataset.whole else dataset.archives)]
     digests = {file.rfilename: str(file.lfs.sha256) for file in wanted if file.lfs is not None}
     return Offer(dataset, str(found.sha), sum(file.size or 0 for file in wanted), str(licence), digests)
@@ -73,10 +75,10 @@ def offer(dataset: Dataset) -> Offer:
 def download(offered: Offer) -> Path:
     """Fetch one revision and unpack its archives; files that are there already are not fetched again.
 
-    Raises DataError for a broken transfer (ask again: it goes on where it stopped), for a file that is not what the hub
-    states, and for an archive that is not safe.
+    Raises NotOffered if the hub asks for consent or a login first; DataError for a broken transfer (ask again: it goes on
+    where it stopped), for a file that is not what the hub states, and for an archive that is not safe.
     """
-    hub, _ = _hub()
+    hub, errors = _hub()
     dataset, folder = offered.dataset, home(offered.dataset) / offered.revision
     only = None if dataset.whole else list(dataset.archives)
     try:
@@ -88,6 +90,10 @@ def download(offered: Offer) -> Path:
             max_workers=4,
             allow_patterns=only,
         )
+    except errors.GatedRepoError as error:
+        raise NotOffered(
+            f"{dataset}: agree to its terms on its page of the hub, then log in (`hf auth login`) and run the command again"
+        ) from error
     except _transfer_errors() as error:
         raise DataError(f"{dataset}: the download broke off ({error}); run the command again to go on") from error
     files = {path.relative_to(folder).as_posix(): [path.stat().st_size, sha256(path)] for path in _files(folder)}
@@ -141,20 +147,48 @@ def unpack(archive: Path, into: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    folder.mkdir(parents=True)
+def changed_members(dataset: Dataset) -> Iterator[str]:
+    """What was unpacked and is missing or is not as the archives hold it, if these are whole; reads every byte of both."""
+    folder = snapshot(dataset)
+    for archive in dataset.archives:
+        with _opened(folder / archive) as (members, opened):
+            for name, _, _, handle in {member[0]: member for member in members}.values():  # the last of a name was kept
+                path = folder / ".unpacked" / archive / name
+                if not path.is_file():
+                    yield f"{dataset}: {name} of {archive} is missing"
+                elif not _equal(opened(handle), path):
+                    yield f"{dataset}: {name} of {archive} has changed since it was unpacked"
+
+
+def _equal(packed: IO[bytes], path: Path) -> bool:
+    with packed, path.open("rb") as held:
+        while chunk := packed.read(CHUNK):
+            if held.read(len(chunk)) != chunk:
+                return False
+        return not held.read(1)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tuple[list[Member], Any]]:
+    """The members of an archive that are no folders, and what opens one by its handle."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as held:
             packed = [(m.filename, m.file_size, stat.S_ISLNK(m.external_attr >> 16), m) for m in held.infolist()]
-            _write(archive, folder, [m for m in packed if not m[3].is_dir()], held.open)
+            yield [m for m in packed if not m[3].is_dir()], held.open
     else:
         with tarfile.open(archive) as held:
             members = [(m.name, m.size, not m.isfile(), m) for m in held.getmembers() if not m.isdir()]
-            _write(archive, folder, members, held.extractfile)
+            yield members, held.extractfile
 
 
-def _write(archive: Path, folder: Path, members: Sequence[tuple[str, int, bool, Any]], opened: Any) -> None:
-    """Write members (name, declared size, whether it is no plain file, handle) under `folder`."""
+def _unpack(archive: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with _opened(archive) as (members, opened):
+        _write(archive, folder, members, opened)
+
+
+def _write(archive: Path, folder: Path, members: Sequence[Member], opened: Any) -> None:
+    """Write members under `folder`."""
     most = min(LARGEST_UNPACKED, LARGEST_RATIO * archive.stat().st_size)
     if sum(size for _, size, _, _ in members) > most:
         raise DataError(f"{archive}: unpacks to more than {most:,} bytes, which no archive of media does; not unpacked")

@@ -38,6 +38,7 @@ class Hub(BaseHTTPRequestHandler):
     folder: ClassVar[Path]
     broken: ClassVar[set[str]] = set()
     sent: ClassVar[list[str]] = []
+    gated: ClassVar[bool] = False  # whether files are given after consent alone
     stated: ClassVar[str] = ""  # a SHA-256 that the hub states of its tables, if any
 
     def do_HEAD(self) -> None:
@@ -49,6 +50,8 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(200, json.dumps([{"type": "file", **entry} for entry in self._files("path")]).encode(), {})
         elif path.startswith("/api/datasets/toy/rows"):
             self._described(path.removeprefix("/api/datasets/toy/rows").removeprefix("/revision/"))
+        elif path.startswith(RESOLVE) and self.gated:
+            self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
         elif path.startswith(RESOLVE):
             self._file(path.removeprefix(RESOLVE))
         else:
@@ -108,7 +111,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub(tmp_path: Path) -> Iterator[str]:
     rows = [{"caption": name, "image": {"bytes": png(name), "path": None}} for name in ("red", "blue")]
     write_dataset(tmp_path / "origin", {("small", "test"): rows})
-    Hub.folder, Hub.broken, Hub.sent, Hub.stated = tmp_path / "origin", set(), [], ""
+    Hub.folder, Hub.broken, Hub.sent, Hub.stated, Hub.gated = tmp_path / "origin", set(), [], "", False
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -229,6 +232,48 @@ def test_a_wrong_revision_is_refused(tmp_path: Path, unite_bench: Callable[..., 
     said = unite_bench("data", "get", "toy.yaml", "--yes", code=1)
     assert "the hub has no such revision; correct it in the task file" in said
     assert not (tmp_path / "data").exists()
+
+
+def test_a_dataset_that_is_not_given_keeps_no_other_back(tmp_path: Path, unite_bench: Callable[..., str]) -> None:
+    (tmp_path / "toy.yaml").write_text(TASK.replace("REVISION", SHA))
+    (tmp_path / "gone.yaml").write_text(TASK.replace("REVISION", "d" * 40).replace("name: toy", "name: gone"))
+    (tmp_path / "mine.yaml").write_text("name: mine\ntasks: [gone.yaml, toy.yaml]\n")
+    said = unite_bench("data", "get", "mine.yaml", "--yes", code=1)
+    assert "the hub has no such revision" in said and "not fetched: 1 of 2 datasets" in said
+    assert "toy: 2 queries, 2 candidates" in said
+    assert "toy" in unite_bench("run", "--model", "constant", "--task", "toy.yaml")
+
+
+def test_a_dataset_that_asks_for_consent_names_that_cure(tmp_path: Path, unite_bench: Callable[..., str]) -> None:
+    (tmp_path / "toy.yaml").write_text(TASK.replace("REVISION", SHA))
+    Hub.gated = True
+    said = unite_bench("data", "get", "toy.yaml", "--yes", code=1)
+    assert "agree to its terms on its page of the hub" in said and "broke off" not in said
+    assert "(not here)" in unite_bench("data", "path", "toy.yaml")
+
+
+def test_unpacked_media_are_verified_against_their_archive(tmp_path: Path, unite_bench: Callable[..., str]) -> None:
+    with zipfile.ZipFile(Hub.folder / "clips.zip", "w") as held:
+        for name in ("a", "b", "c"):
+            held.writestr(f"frames/{name}.png", png("red"))
+    archive = "revision: REVISION, archive: {file: clips.zip, root: frames}"
+    (tmp_path / "toy.yaml").write_text(TASK.replace("revision: REVISION", archive).replace("REVISION", SHA))
+    unite_bench("data", "get", "toy.yaml", "--yes")
+    assert "1 datasets are as they were downloaded" in unite_bench("data", "verify", "toy.yaml")
+    unpacked = tmp_path / "data" / "hub" / "toy--rows" / SHA / ".unpacked" / "clips.zip" / "frames"
+    (unpacked / "a.png").unlink()
+    (unpacked / "b.png").write_bytes(png("red") + b"more")
+    (unpacked / "c.png").write_bytes(png("red")[:-1])
+    said = unite_bench("data", "verify", "toy.yaml", code=1)
+    assert "frames/a.png of clips.zip is missing" in said
+    assert "frames/b.png of clips.zip has changed" in said and "frames/c.png of clips.zip has changed" in said
+
+
+def test_what_is_incomplete_is_said_when_data_are_asked_for(unite_bench: Callable[..., str]) -> None:
+    said = unite_bench("data", "get", "uvrb", code=2)
+    assert "16 tasks are incomplete" in said and "on this machine" not in said
+    assert "12 tasks are incomplete" in unite_bench("data", "path", "mmeb-v2-video")
+    assert "all 16 tasks of uvrb are incomplete" in unite_bench("run", "--model", "random", "--suite", "uvrb", code=2)
 
 
 def test_a_broken_transfer_leaves_nothing_that_counts_and_goes_on(

@@ -31,33 +31,51 @@ def data_get(
     if not missing:
         typer.echo("Everything these need is on this machine.")
         return
-    fetch(missing, ask=not yes)
+    refused = fetch(missing, ask=not yes)
     faults = [fault for name in names for task in _fetched(name) if (fault := _counted(task))]
-    if faults:
+    if refused:
+        typer.echo(f"not fetched: {refused} of {len(missing)} datasets, for the reasons above", err=True)
+    if faults or refused:
         raise typer.Exit(1)
 
 
-def fetch(datasets: list[Dataset], ask: bool) -> None:
-    """Say what each download would bring, ask if wanted, and fetch one after the other."""
+def fetch(datasets: list[Dataset], ask: bool) -> int:
+    """Say what each download would bring, ask if wanted, and fetch one after the other.
+
+    Returns how many the hub does not give: they are named with the cure, and keep none of the others back.
+    """
+    from unite_bench.errors import NotOffered
     from unite_bench.fetching import download, offer
 
-    offers = [offer(dataset) for dataset in datasets]
-    for one in offers:
-        typer.echo(str(one), err=True)
+    offers, refused = [], 0
+    for dataset in datasets:
+        try:
+            offers.append(offer(dataset))
+            typer.echo(str(offers[-1]), err=True)
+        except NotOffered as error:
+            refused += 1
+            typer.echo(str(error), err=True)
     total = f"{sum(one.size for one in offers) / 1e6:,.1f} MB"
-    if ask:
+    if ask and offers:
         typer.confirm(f"Download {total}?", abort=True)
     for number, one in enumerate(offers, start=1):
         typer.echo(f"[{number}/{len(offers)}] {one.dataset.name}", err=True)
-        typer.echo(f"{one.dataset.name}: {download(one)}", err=True)
+        try:
+            typer.echo(f"{one.dataset.name}: {download(one)}", err=True)
+        except NotOffered as error:
+            refused += 1
+            typer.echo(str(error), err=True)
+    return refused
 
 
 def _fetched(name: str) -> list[Task]:
-    """The tasks of a suite, or the task, that read datasets of the hub."""
+    """The tasks of a suite, or the task, that read datasets of the hub and have them all."""
+    from unite_bench.sources.opening import missing_datasets
     from unite_bench.spec.catalogue import tasks_named
     from unite_bench.spec.source_kinds import HUB_SOURCES
 
-    return [task for task in tasks_named(name) if any(isinstance(source, HUB_SOURCES) for source in task.sources)]
+    of_the_hub = [t for t in tasks_named(name) if any(isinstance(source, HUB_SOURCES) for source in t.sources)]
+    return [task for task in of_the_hub if not missing_datasets(task)]
 
 
 def _counted(task: Task) -> str:
@@ -78,11 +96,12 @@ def _counted(task: Task) -> str:
 
 @data.command("verify")
 def data_verify(names: Annotated[list[str], typer.Argument(help=NAMES)]) -> None:
-    """Compare the data of these, byte by byte, with what was downloaded."""
+    """Compare the data of these, byte by byte, with what was downloaded, and unpacked media with their archives."""
+    from unite_bench.fetching import changed_members
     from unite_bench.sources.hub_store import changed_files
 
     datasets = _datasets(names)
-    findings = [finding for dataset in datasets for finding in changed_files(dataset)]
+    findings = [f for dataset in datasets for f in (list(changed_files(dataset)) or changed_members(dataset))]
     for finding in findings:
         typer.echo(finding, err=True)
     if findings:
@@ -152,11 +171,21 @@ def _imported(path: Path, report: Report) -> None:
 
 
 def _datasets(names: list[str]) -> list[Dataset]:
-    """The hub datasets of these suites and tasks, each once."""
+    """The hub datasets of these suites and tasks, each once. Incomplete tasks are counted aloud, and refused if alone."""
+    from unite_bench.errors import UsageError
     from unite_bench.sources.hub_store import datasets_of
-    from unite_bench.spec.catalogue import tasks_named
+    from unite_bench.spec.catalogue import entries_named
+    from unite_bench.spec.model import PlannedTask, Task
     from unite_bench.spec.source_kinds import HUB_SOURCES
 
-    tasks = [task for name in names for task in tasks_named(name)]
+    entries = [entry for name in names for entry in entries_named(name)]
+    tasks = [entry for entry in entries if isinstance(entry, Task)]
+    incomplete = list(dict.fromkeys(entry.name for entry in entries if isinstance(entry, PlannedTask)))
+    if incomplete:
+        left_out = f"{len(incomplete)} tasks are incomplete, and their data not known"
+        said = f"{left_out}; `unite-bench show {incomplete[0]}` says what is missing of the first"
+        if not tasks:
+            raise UsageError(said)
+        typer.echo(said, err=True)
     sources = dict.fromkeys(source for task in tasks for source in task.sources if isinstance(source, HUB_SOURCES))
     return list(dict.fromkeys(dataset for source in sources for dataset in datasets_of(source)))

@@ -128,6 +128,10 @@ def run(
         typer.echo(run_table(outcomes))
         if len(tasks) < len(chosen):
             typer.echo(f"left out: {len(chosen) - len(tasks)} tasks whose data is not here; {_cure(suite, task)}")
+        if incomplete := _incomplete(suite or []):
+            typer.echo(
+                f"left out: {incomplete} incomplete tasks; `unite-bench list tasks --status incomplete` names them"
+            )
         typer.echo(f"\nResults: {results}")
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
@@ -142,9 +146,20 @@ def chosen_tasks(suites: list[str], tasks: list[str]) -> list[Task]:
     from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
 
     chosen = [task for suite in suites for task in tasks_of(load_suite(suite))] + [load_task(name) for name in tasks]
+    if not chosen and suites:
+        raise UsageError(f"nothing to run: all {_incomplete(suites)} tasks of {', '.join(suites)} are incomplete")
     if not chosen:
         raise UsageError("nothing to run: give --suite or --task; `unite-bench list` shows both")
     return [task for n, task in enumerate(chosen) if task not in chosen[:n]]
+
+
+def _incomplete(suites: list[str]) -> int:
+    """How many tasks of these suites cannot run, since something about them is not known."""
+    from unite_bench.spec.catalogue import entries_of, load_suite
+    from unite_bench.spec.model import PlannedTask
+
+    entries = [entry for suite in suites for entry in entries_of(load_suite(suite))]
+    return len({entry.name for entry in entries if isinstance(entry, PlannedTask)})
 
 
 def _summary(outcome: Outcome) -> dict[str, object]:

@@ -83,12 +83,20 @@ def tasks_of(suite: Suite) -> list[Task]:
     return [entry for entry in entries_of(suite) if isinstance(entry, Task)]
 
 
-def tasks_named(name: str) -> list[Task]:
-    """The tasks of a suite, or one task, by name or file; a file that has no `queries` is a suite's."""
+def entries_named(name: str) -> list[Task | PlannedTask]:
+    """The entries of a suite, or one task, by name or file; a file that has no `queries` is a suite's.
+
+    Raises UsageError for one task that is incomplete.
+    """
     is_file = name.endswith((".yaml", ".yml"))
     if name in suite_files() or (is_file and "queries" not in read(Path(name)).data):
-        return tasks_of(load_suite(name))
+        return entries_of(load_suite(name))
     return [load_task(name)]
+
+
+def tasks_named(name: str) -> list[Task]:
+    """Those of `entries_named` that are complete."""
+    return [entry for entry in entries_named(name) if isinstance(entry, Task)]
 
 
 def entries_of(suite: Suite) -> list[Task | PlannedTask]:
