@@ -44,7 +44,7 @@ def copy(source: Path) -> int:
 def tables() -> str:
     """What stands in the README: one table a suite, from the committed results."""
     tables = boards(Wanted(committed=True))
-    return "\n\n".join(markdown(table.transposed()) for table, _ in tables)
+    return "\n\n".join(markdown(table.transposed()) for table in tables)
 
 
 def small_suite() -> str:

@@ -112,14 +112,14 @@ def test_a_badge_says_who_measured_and_who_measured_again(copy: Path) -> None:
     result = results.read(path)
     found = badge(read_submission(folder / FILE), [result])
     assert (found.results, found.rerun, found.reported) == (1, 0, "self")
-    ((table, _),) = boards(Wanted(layout="by-task", folders=(copy,), tasks=(TASK,)))
+    (table,) = boards(Wanted(layout="by-task", folders=(copy,), tasks=(TASK,)))
     assert table.rows[0].marks == ("ˢ",) and "self-reported" in table.notes["ˢ"]
     rerun = f"reruns:\n  - {{by: a reader, date: 2026-11-20, results: [{result.identity}], outcome: same record}}\n"
     (folder / FILE).write_text(SUBMISSION + rerun)
     assert badge(read_submission(folder / FILE), [result]).rerun == 1
-    ((table, _),) = boards(Wanted(layout="by-task", folders=(copy,), tasks=(TASK,)))
+    (table,) = boards(Wanted(layout="by-task", folders=(copy,), tasks=(TASK,)))
     assert table.rows[0].marks == ("ʳ",) and "measured again by others" in table.notes["ʳ"]
-    ((told, _),) = boards(Wanted(layout="badges", folders=(copy,)))
+    (told,) = boards(Wanted(layout="badges", folders=(copy,)))
     assert [cell.text for cell in told.rows[0].cells][2:4] == ["1", "those who made the model"]
     (folder / FILE).write_text(SUBMISSION + rerun.replace("same record", "differs"))
     assert badge(read_submission(folder / FILE), [result]).rerun == 0

@@ -22,7 +22,7 @@ from unite_bench.report.entries import BETTER, IN_DOMAIN, PROTOCOL, PUBLISHED, W
 from unite_bench.report.formats import latex
 from unite_bench.report.layout import Column, Layout
 from unite_bench.report.layout_file import layout_files, load_layout
-from unite_bench.report.leaderboard import layout_table
+from unite_bench.report.leaderboard import TARGET, layout_table
 from unite_bench.report.table import MISSING, NOT_APPLICABLE, Table
 from unite_bench.results import Result
 from unite_bench.spec.reader import parse_task
@@ -64,7 +64,8 @@ def columns(layout: str) -> dict[str, Column]:
 
 
 def shown(names: list[str], layout: str, **options: object) -> Table:
-    return next(boards(Wanted(layout=layout, published=tuple(names), **options)))[0]  # type: ignore[arg-type]
+    """The table of these published scores, with all columns unless some are chosen."""
+    return next(boards(Wanted(layout=layout, published=tuple(names), **{"columns": ("*",), **options})))  # type: ignore[arg-type]
 
 
 def test_every_layout_loads_with_the_columns_of_its_paper() -> None:
@@ -159,7 +160,7 @@ def test_the_tables_of_papers_compile(pdflatex: Callable[[Sequence[str]], str], 
     tables = [shown(["all"], "mmeb-v2"), shown(["gve"], "uvrb"), shown(["unite"], "unite-covr")]
     tables.append(arranged(shown(["all"], "mmeb", per_task=False), groups=["backbone", "size"]))
     tables.append(shown(["vlm2vec-v2.1"], "mmeb", per_task=True).transposed())
-    tables += [table for table, _ in boards(wanted(folder, "by-task", against="without-b", intervals=True))]
+    tables += boards(wanted(folder, "by-task", against="without-b", intervals=True))
     log = pdflatex([latex(table) for table in tables])
     assert "Missing character" not in log and f"({len(tables)} page" in log.replace("\n", "")
 
@@ -313,7 +314,7 @@ def test_rows_are_grouped_by_what_cards_say(folder: Path, tmp_path: Path) -> Non
     task = folder / "words.yaml"
     results.write(evaluate(Named(), parse_task(task.read_text(), "words.yaml", folder)), tmp_path / "out")
     asked_for = Wanted(layout="by-task", folders=(folder / "out", tmp_path / "out"), tasks=(str(task),))
-    ((table, _),) = boards(asked_for)
+    (table,) = boards(asked_for)
     grouped = arranged(table, groups=["backbone", "size"])
     sections = {row.name: row.section for row in grouped.rows}
     assert grouped.rows[0].name == "named" and sections["named"] == "Qwen2-VL, 2B"
@@ -321,21 +322,40 @@ def test_rows_are_grouped_by_what_cards_say(folder: Path, tmp_path: Path) -> Non
 
 
 def test_significance_is_marked_with_its_test_and_family(folder: Path) -> None:
-    ((table, _),) = boards(wanted(folder, "by-task", against="without-b"))
+    (table,) = boards(wanted(folder, "by-task", against="without-b"))
     marks = {row.name: row.cells[0].marks for row in table.rows}
     assert BETTER in marks["full"] and BETTER in marks["without-a"] and BETTER not in marks["without-b"]
     assert "sign flips by cluster, two-sided; Holm over 2 tests: up to 2 pairs x 1 columns" in table.caption
     assert "n = 12 queries" in table.caption and PROTOCOL in marks["full"]
-    ((fewer, _),) = boards(wanted(folder, "by-task", against="full", rows=("without-a",)))
+    (fewer,) = boards(wanted(folder, "by-task", against="full", rows=("without-a",)))
     assert "Holm over 1 tests" in fewer.caption and not {BETTER, WORSE} & set(fewer.notes), "2 of 12 may be luck"
     with pytest.raises(UsageError, match="no row of 'nobody'"):
         list(boards(wanted(folder, "by-task", against="nobody")))
 
 
+def test_what_is_counted_and_tested_is_what_is_shown() -> None:
+    assert "; 10 tasks; n = 10,000 queries." in shown(["vlm2vec-v2.1"], "mmeb", columns=("CLS",)).caption
+    (plain,) = boards(Wanted(layout="mmeb-v2", published=("vlm2vec-v2.1",)))
+    assert "VisDoc All" in plain.full_columns and "VisDoc OOD" not in plain.full_columns, "optional: only if asked for"
+    options = {"committed": True, "suites": ("embedded-scenes",), "rows": ("hashed-text",), "against": "random"}
+    (one,) = boards(Wanted(columns=("coarse T→T",), **options))  # type: ignore[arg-type]
+    assert one.columns == ("coarse T→T",) and "; 1 task; n = 400 queries." in one.caption
+    assert "Holm over 1 tests: up to 1 pairs x 1 columns" in one.caption
+    with pytest.raises(UsageError, match="no column matches 'T→T'"):
+        list(boards(Wanted(columns=("T→T",), **options)))  # type: ignore[arg-type]
+
+
+def test_the_caption_says_what_intervals_are_for(folder: Path) -> None:
+    (table,) = boards(wanted(folder, "by-task", intervals=True))
+    assert "100.0 [" in table.rows[0].cells[0].text and table.caption.endswith(f"n = 12 queries. {TARGET}")
+    for without in (wanted(folder, "by-task"), wanted(folder, "embedded", intervals=True)):
+        assert all(TARGET not in table.caption for table in boards(without)), "no intervals are shown"
+
+
 def test_an_ablation_has_check_marks_differences_and_intervals(folder: Path) -> None:
     file = folder / "variants.yaml"
     file.write_text("variants:\n  full: [a, b]\n  without-a: [b]\n  without-b: [a]\n")
-    ((table, _),) = boards(wanted(folder, "ablation", variants=file))
+    (table,) = boards(wanted(folder, "ablation", variants=file))
     assert table.columns == ("a", "b", "score", "difference", "95 % interval", "p")
     assert [cell.text for cell in table.rows[1].cells[:2]] == ["", "✓"]
     base, a, b = ((row.cells[3].value, row.cells[3].interval) for row in table.rows)
@@ -348,7 +368,7 @@ def test_an_ablation_has_check_marks_differences_and_intervals(folder: Path) -> 
 
 
 def test_a_matrix_of_modalities_holds_the_pairs_that_are_asked(folder: Path) -> None:
-    ((table, _),) = boards(wanted(folder, "modality-matrix"))
+    (table,) = boards(wanted(folder, "modality-matrix"))
     assert table.columns == ("T",) and (table.rows[0].section, table.rows[0].name) == ("full", "T")
     assert table.rows[0].cells[0].text == "100.0" and table.places() == {}
     assert [row.section for row in arranged(table, rows=["without-*"]).rows] == ["without-a", "without-b"]

@@ -87,14 +87,15 @@ def leaderboard(
         per_task=per_task,
         intervals=intervals,
         against=against,
+        columns=tuple(columns or ()),
         rows=tuple(rows or ()),
         variants=variants,
         digits=precision,
     )
     tables = []
     with _nothing_collected():
-        for table, shown in boards(wanted):
-            laid = arranged(table, columns or shown, rows or (), order, group or (), highlight.value)
+        for table in boards(wanted):
+            laid = arranged(table, columns or (), rows or (), order, group or (), highlight.value)
             tables.append(laid.transposed() if transpose else laid)
         typer.echo("\n\n".join(map(FORMATS[format_.value], tables)))
 

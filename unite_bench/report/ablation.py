@@ -18,9 +18,9 @@ from pydantic import Field
 
 from unite_bench.errors import UsageError
 from unite_bench.report.comparison import CORRECTIONS, Difference, suite_differences
-from unite_bench.report.comparison_tables import CORRECTED, TARGET, p_value
+from unite_bench.report.comparison_tables import CORRECTED, p_value
 from unite_bench.report.entries import IN_DOMAIN, NOTES, Asked, measured
-from unite_bench.report.leaderboard import notes, percent
+from unite_bench.report.leaderboard import TARGET, notes, percent
 from unite_bench.report.pairing import paired
 from unite_bench.report.table import MISSING, Cell, Row, Table
 from unite_bench.results import read

@@ -32,7 +32,7 @@ def arranged(
     `name`; `groups` are of GROUPS. Raises UsageError for what matches nothing.
     """
     if columns:
-        at = _chosen(columns, table.full_columns, "column", table.columns)
+        at = chosen(columns, table.full_columns, "column", table.columns)
         table = replace(
             table,
             columns=tuple(table.columns[n] for n in at),
@@ -41,7 +41,7 @@ def arranged(
         )
     kept = list(table.rows)
     if rows:
-        kept = [table.rows[n] for n in _chosen(rows, [row.section or row.name for row in table.rows], "row")]
+        kept = [table.rows[n] for n in chosen(rows, [row.section or row.name for row in table.rows], "row")]
     if order is not None:
         kept = _sorted(kept, order, table)
     if groups:
@@ -55,7 +55,7 @@ def arranged(
     )
 
 
-def _chosen(patterns: Sequence[str], names: Sequence[str], what: str, short: Sequence[str] = ()) -> list[int]:
+def chosen(patterns: Sequence[str], names: Sequence[str], what: str, short: Sequence[str] = ()) -> list[int]:
     """Positions of the names that match, in the order of the patterns; each once."""
     found: dict[int, None] = {}
     for pattern in patterns:
@@ -73,7 +73,7 @@ def _chosen(patterns: Sequence[str], names: Sequence[str], what: str, short: Seq
 def _sorted(rows: Sequence[Row], order: str, table: Table) -> list[Row]:
     if order == "name":
         return sorted(rows, key=lambda row: row.name)
-    at = _chosen([order], table.full_columns, "column", table.columns)
+    at = chosen([order], table.full_columns, "column", table.columns)
     if len(at) != 1:
         raise UsageError(f"{order!r} names several columns: {', '.join(table.full_columns[n] for n in at)}")
 

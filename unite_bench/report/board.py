@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from unite_bench.errors import UsageError
 from unite_bench.published import Published, all_published, published_files
 from unite_bench.report.ablation import ablation_table
+from unite_bench.report.arrange import chosen
 from unite_bench.report.badges import badges_table
 from unite_bench.report.entries import Asked, Entry, measured, published
 from unite_bench.report.instructions import instructions_table
@@ -58,6 +59,7 @@ class Wanted:
     per_task: bool = False
     intervals: bool = False
     against: str | None = None
+    columns: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
     variants: Path | None = None
     digits: int = 1
@@ -72,8 +74,8 @@ def layout_titles() -> dict[str, str]:
     return TITLES | {name: load_layout(name).title for name in layout_files()}
 
 
-def boards(wanted: Wanted) -> Iterator[tuple[Table, tuple[str, ...]]]:
-    """The tables, each with the columns that are shown if none are chosen (none: all); a set of them for each protocol.
+def boards(wanted: Wanted) -> Iterator[Table]:
+    """The tables, with the columns that were asked for, else those that are not optional; a set of them for each protocol.
 
     Raises UsageError for an unknown name, or where there is nothing to show.
     """
@@ -88,10 +90,10 @@ def boards(wanted: Wanted) -> Iterator[tuple[Table, tuple[str, ...]]]:
     if not found and not wanted.published:
         raise UsageError(f"no results in {', '.join(map(str, wanted.roots))}; `unite-bench run` writes them")
     if wanted.layout == "badges":
-        yield badges_table(found_at), ()
+        yield badges_table(found_at)
         return
     if wanted.layout in OF_RESULTS:
-        yield from ((table, ()) for table in _wherever_any(OF_RESULTS[wanted.layout], found))
+        yield from _wherever_any(OF_RESULTS[wanted.layout], found)
         return
     everywhere = {result.record["task"]["label"] for result in found}
     for name in by_protocol(found) or {"": []}:
@@ -114,7 +116,7 @@ def _wherever_any(build: Callable[[Sequence[Result]], Table], found: Sequence[Re
 
 def _of_protocol(
     wanted: Wanted, is_file: bool, found: Sequence[Result], found_at: Sequence[Path], everywhere: AbstractSet[str]
-) -> Iterator[tuple[Table, tuple[str, ...]]]:
+) -> Iterator[Table]:
     """The tables of one protocol. What has results under another protocol alone (`everywhere` is the labels of all) is left
     out."""
     here = {result.record["task"]["label"] for result in found}
@@ -132,21 +134,19 @@ def _of_protocol(
         if told_elsewhere(tasks):
             continue
         if wanted.layout == "modality-matrix":
-            yield modality_matrix(suite, tasks, found, wanted.digits), ()
+            yield modality_matrix(suite, tasks, found, wanted.digits)
         elif wanted.layout == "ablation":
             if wanted.variants is None:
                 raise UsageError(
                     "an ablation needs --variants FILE: embedders with the parts that each has, baseline first"
                 )
-            yield ablation_table(wanted.variants, suite, tasks, found_at, digits=wanted.digits), ()
+            yield ablation_table(wanted.variants, suite, tasks, found_at, digits=wanted.digits)
         else:
             layout = OF_SUITES[wanted.layout](suite, tasks)
             yield _laid(wanted, layout, layout, found, found_at)
 
 
-def _laid(
-    wanted: Wanted, layout: Layout, whole: Layout, found: Sequence[Result], found_at: Sequence[Path]
-) -> tuple[Table, tuple[str, ...]]:
+def _laid(wanted: Wanted, layout: Layout, whole: Layout, found: Sequence[Result], found_at: Sequence[Path]) -> Table:
     """The table of a layout; `whole` is the layout before it was spread by task, whose means are those printed."""
     labels = {task.label for task in layout.tasks}
     ours = [result for result in found if result.record["task"]["label"] in labels]
@@ -162,11 +162,21 @@ def _laid(
     if wanted.rows:  # before any test, so that its family holds what is shown
         kept = (*wanted.rows, *(() if wanted.against is None else (wanted.against,)))
         entries = [entry for entry in entries if any(fnmatchcase(entry.name, pattern) for pattern in kept)]
+    if not layout.turned:  # likewise; and the caption counts what is shown
+        layout = _shown(layout, wanted.columns)
     table = layout_table(layout, entries, wanted.digits, wanted.intervals)
     if wanted.against is not None:
         table = with_significance(table, layout, found_at, wanted.against)
-    shown = tuple(column.full_name for column in layout.columns if not column.optional)
-    return table.transposed() if layout.turned else table, () if layout.turned else shown
+    return table.transposed() if layout.turned else table
+
+
+def _shown(layout: Layout, columns: Sequence[str]) -> Layout:
+    """The layout with the columns that were asked for, else with those that are not optional."""
+    held = layout.columns
+    asked = [n for n, column in enumerate(held) if not column.optional]
+    if columns:
+        asked = chosen(columns, [column.full_name for column in held], "column", [column.name for column in held])
+    return replace(layout, columns=tuple(held[n] for n in asked))
 
 
 def _suites(wanted: Wanted, found: Sequence[Result]) -> list[tuple[Suite, list[Task]]]:

@@ -8,14 +8,11 @@ from itertools import combinations
 from typing import Any
 
 from unite_bench.report.comparison import Difference, Standing
-from unite_bench.report.leaderboard import percent
+from unite_bench.report.leaderboard import TARGET, percent
 from unite_bench.report.pairing import Paired
 from unite_bench.report.table import MISSING, Cell, Row, Table
 from unite_bench.stats.bootstrap import Interval
 
-TARGET = (
-    "Intervals are 95 %, for new queries of the same kind on the same tasks and corpora; seeds and protocols are fixed."
-)
 CORRECTED = {"holm": "Holm", "benjamini-hochberg": "Benjamini-Hochberg"}
 
 

@@ -22,6 +22,10 @@ from unite_bench.results import Result
 from unite_bench.spec.measures import parse_measure
 from unite_bench.spec.model import Suite, Task
 
+TARGET = (
+    "Intervals are 95 %, for new queries of the same kind on the same tasks and corpora; seeds and protocols are fixed."
+)
+
 
 def by_group(suite: Suite, tasks: Sequence[Task], results: Iterable[Result]) -> Table:
     """Columns by granularity and modality; cells are means of chance-corrected primary scores, in percent."""
@@ -39,7 +43,8 @@ def layout_table(layout: Layout, entries: Sequence[Entry], digits: int = 1, inte
     """The table of a layout, values in percent with so many digits.
 
     A mean is given where every task below it has a score, or where its source prints it; a partial row has none. Where
-    measured and published rows stand together, only measured ones are compared.
+    measured and published rows stand together, only measured ones are compared. With `intervals`, the caption says what they
+    are for.
     """
     mixed = len({entry.published for entry in entries}) == 2
     rows = []
@@ -56,8 +61,9 @@ def layout_table(layout: Layout, entries: Sequence[Entry], digits: int = 1, inte
         rows.append(Row(entry.name, tuple(cells), apart, entry.marks, traits=traits))
     if layout.chance:
         rows.append(_chance_row(layout, entries, digits))
+    bracketed = intervals and any(cell.interval is not None for row in rows for cell in row.cells)
     return Table(
-        _caption(layout, entries),
+        _caption(layout, entries) + f" {TARGET}" * bracketed,
         "embedder",
         tuple(column.name for column in layout.columns),
         ordered(rows),

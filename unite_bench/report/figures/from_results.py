@@ -11,7 +11,7 @@ import numpy as np
 from unite_bench.errors import UsageError
 from unite_bench.report.comparing import Comparison
 from unite_bench.report.comparison import Difference
-from unite_bench.report.comparison_tables import CORRECTED, TARGET
+from unite_bench.report.comparison_tables import CORRECTED
 from unite_bench.report.entries import latest
 from unite_bench.report.figures.bars import bars
 from unite_bench.report.figures.cost import cost
@@ -19,7 +19,7 @@ from unite_bench.report.figures.forest import forest
 from unite_bench.report.figures.heat_map import heat_map
 from unite_bench.report.figures.radar import radar
 from unite_bench.report.figures.style import Doubles
-from unite_bench.report.leaderboard import by_group, by_task
+from unite_bench.report.leaderboard import TARGET, by_group, by_task
 from unite_bench.report.table import Table
 from unite_bench.results import Result, read_all
 from unite_bench.spec.catalogue import load_suite, load_task, tasks_of
