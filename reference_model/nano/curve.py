@@ -11,6 +11,7 @@ from unite_bench.errors import DataError
 
 TALKS = ("still", "clip", "change", "reading")
 INSTRUCTED = ("it2i-edit", "vt2v-edit", "it2t-question", "t2it", "union", "modality")
+MEAN = "mean"  # of the suite that a recipe evaluates on; a row that has it holds scores of the suite's tasks
 
 
 @dataclass
@@ -36,7 +37,8 @@ def read_curves(path: Path) -> Curves:
         last = row["seconds"] / 60
         if "loss" in row:
             curves.losses.setdefault(stage, []).append((ended + last, row["loss"]))
-        for name, value in row.get("validation", {}).items():
+        scores = row.get("validation", {})
+        for name, value in [("suite, above chance", scores[MEAN])] if MEAN in scores else scores.items():
             curves.tests.setdefault(name, []).append((ended + last, value))
     if not curves.starts:
         raise DataError(f"{path}: no stage in this log; give the training.jsonl that `train` wrote")
