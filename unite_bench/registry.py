@@ -115,7 +115,7 @@ def _target(entry: Registered) -> Any:
         raise ModelError(f"embedder {entry.name!r} cannot be used: {entry.problem}")
     try:
         return EntryPoint(entry.name, entry.target, GROUP).load()
-    except Exception as error:  # the plugin boundary: a stranger's module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # the plugin boundary: a stranger's module may raise anything, or exit
         reason = f"{type(error).__name__}: {error}"
         raise ModelError(f"embedder {entry.name!r} ({entry.target}) cannot be loaded: {reason}") from error
 
@@ -140,7 +140,7 @@ def _from_file(path: Path) -> ModuleType:
     _importable(path.parent)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the plugin boundary: a stranger's module may raise anything
+    except (Exception, SystemExit) as error:  # the plugin boundary: a stranger's module may raise anything, or exit
         raise ModelError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
     return module
 

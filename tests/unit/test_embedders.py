@@ -136,19 +136,24 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "raising_plugin.py").write_text("raise RuntimeError('no licence file')")
+    (tmp_path / "leaving_plugin.py").write_text("import sys; sys.exit('needs a card')")
     monkeypatch.syspath_prepend(str(tmp_path))
     targets = {"lost": "not_installed_anywhere:Class", "raising": "raising_plugin:Class", "empty": "json:Missing"}
+    targets["leaving"] = "leaving_plugin:Class"
     points = [EntryPoint(name, target, registry.GROUP) for name, target in targets.items()]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     assert registry.load_embedder("random").card.name == "random"
     with pytest.raises(ModelError, match="RuntimeError: no licence file"):
         registry.load_embedder("raising")
+    with pytest.raises(ModelError, match=r"leaving_plugin.py: cannot be loaded: SystemExit: needs a card"):
+        registry.load_embedder(str(tmp_path / "leaving_plugin.py"))
     listed = CliRunner().invoke(cli.app, ["list"])
     assert listed.exit_code == 0, listed.output
     lines = {line.split()[0]: line for line in listed.output.splitlines() if "BROKEN" in line}
-    assert lines.keys() == {"lost", "raising", "empty"}
+    assert lines.keys() == {"lost", "raising", "empty", "leaving"}
     assert "No module named 'not_installed_anywhere'" in lines["lost"]
     assert "RuntimeError: no licence file" in lines["raising"]
+    assert "SystemExit: needs a card" in lines["leaving"]
 
 
 class Takes(Toy):
