@@ -1,13 +1,23 @@
-"""Media that lie in the cells of a Parquet file, read when their bytes are asked for."""
+"""Media that lie in the cells of a Parquet file, read when their bytes are asked for.
+
+Rows come in groups. The column of a small group is kept whole; one of many bytes is walked through, a few rows at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from unite_bench.errors import DataError, MediaError
 from unite_bench.items import Blob
+
+WHOLE = 1 << 27  # bytes of one column of a row group up to which it is held as a whole
+PIECE = 1 << 24  # bytes, about, of the pieces in which a larger one is read; two are held
+BUFFER = 1 << 20  # bytes that are read of the file at a time; without, a column of a group is read as a whole
+LEAST_ROWS = 32  # of a piece, so that threads that look at neighbouring rows find them in the two
 
 
 class ParquetCell(Blob):
@@ -47,7 +57,7 @@ def _cell(path: Path, row: int, column: str) -> Any:
     for group in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if row < start + rows:
-            return _column(path, group, column)[row - start].as_py()
+            return _column(path, group, column)[row - start]
         start += rows
     raise MediaError(f"{path}: has no row {row}; the file is not the one that was read when the rows were made")
 
@@ -58,20 +68,58 @@ def _opened(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
 @lru_cache(maxsize=2)
-def _column(path: Path, group: int, column: str) -> Any:
+def _column(path: Path, group: int, column: str) -> _Column:
     """One column of one row group: neighbours are mostly asked for next."""
-    import pyarrow as pa
-
     file = _opened(path)
     if column not in file.schema_arrow.names:
         raise DataError(f"{path}: no column {column!r}; it has {', '.join(file.schema_arrow.names)}")
-    try:
-        return file.read_row_group(group, columns=[column], use_threads=False).column(0)
-    except (pa.ArrowException, OSError) as error:
-        raise MediaError(f"{path}: column {column!r} cannot be read ({str(error).splitlines()[0]})") from error
+    return _Column(path, group, column)
+
+
+class _Column:
+    """The cells of one column of a row group, for several threads: walked through forwards, and anew for a row that lies
+    before the two pieces that are held. A column of up to WHOLE bytes is one piece."""
+
+    def __init__(self, path: Path, group: int, column: str):
+        self._path, self._group, self._column = path, group, column
+        told = _opened(path).metadata.row_group(group)
+        chunks = (told.column(number) for number in range(told.num_columns))
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] == column)
+        pieces = 1 if size <= WHOLE else -(-size // PIECE)
+        self._rows = max(LEAST_ROWS, -(-told.num_rows // pieces))
+        self._lock = Lock()
+        self._start = 0  # of the piece held
+        self._before: Sequence[Any] = ()
+        self._held: Sequence[Any] = ()
+        self._coming = self._pieces()
+
+    def __getitem__(self, row: int) -> Any:
+        import pyarrow as pa
+
+        with self._lock:
+            try:
+                if row < self._start - len(self._before):
+                    self._restart()
+                while row >= self._start + len(self._held):
+                    self._before, self._start = self._held, self._start + len(self._held)
+                    self._held = next(self._coming)
+            except (pa.ArrowException, OSError) as error:
+                self._restart()
+                said = str(error).splitlines()[0]
+                raise MediaError(f"{self._path}: column {self._column!r} cannot be read ({said})") from error
+            at = row - self._start
+            return (self._held[at] if at >= 0 else self._before[at]).as_py()
+
+    def _restart(self) -> None:
+        self._start, self._before, self._held, self._coming = 0, (), (), self._pieces()
+
+    def _pieces(self) -> Iterator[Any]:
+        given = {"row_groups": [self._group], "columns": [self._column], "use_threads": False}
+        for batch in _opened(self._path).iter_batches(self._rows, **given):
+            yield batch.column(0)

@@ -23,8 +23,8 @@ EXAMPLES = 4  # rows of each reason that the report shows
 class Taken:
     """One step that ran: its settings, how many rows of each group went in and stayed, what was dropped and why.
 
-    `examples` are a few row numbers a reason, `partners` the rows that some of them were dropped for; `weights` is the
-    least, mean and greatest of what the step multiplied weights by, None if it did not.
+    `examples` are a few row numbers a reason, also of rows that were flagged only, `partners` the rows that some of them
+    were dropped for; `weights` is the least, mean and greatest of what the step multiplied weights by, None if it did not.
     """
 
     kind: str
@@ -57,6 +57,7 @@ def take(
         for code, reason in enumerate(decision.names)
         if reason in dropped
     }
+    examples |= {name: rows[:EXAMPLES] for name, rows in decision.examples.items() if name not in dropped}  # flagged
     weights = decision.weights[decision.keep] if decision.weights is not None else np.zeros(0, dtype=np.float32)
     return decision, Taken(
         kind=settings.kind,

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from reference_model.checkpoint import CHECKPOINTS
 from reference_model.cost import (
     NAMED,
     ModelShape,
@@ -29,15 +30,20 @@ MEASURED = 20_000  # rows of a stage that are looked at, about; each stands for 
 class Cost(Strict):
     """For which model and machines the estimate is; the recipe is UNITE's."""
 
-    model: str = Field("Qwen/Qwen2-VL-2B-Instruct", description="a name that is known, or a checkpoint folder")
+    model: str = Field("Qwen/Qwen2-VL-2B-Instruct", description="a known name, or a checkpoint, by folder or committed")
     device: str = "a100-80gb"
     devices: int = Field(8, ge=1)
     per_device: int = Field(64, ge=1, description="rows a device and batch")
 
 
 def shape_of(cost: Cost, folder: Path) -> ModelShape:
-    """The model's sizes; a checkpoint folder is looked for from the recipe's. Raises ModelError if there is neither."""
-    return ModelShape.of(cost.model if cost.model in NAMED else folder / cost.model)
+    """The model's sizes; a checkpoint folder is looked for from the recipe's, then among the committed ones. Raises
+    ModelError if there is none."""
+    if cost.model in NAMED:
+        return ModelShape.of(cost.model)
+    committed = CHECKPOINTS / cost.model
+    here = (folder / cost.model / "config.json").is_file()
+    return ModelShape.of(committed if not here and (committed / "config.json").is_file() else folder / cost.model)
 
 
 def wrong(cost: Cost, folder: Path) -> Iterator[tuple[str, str]]:

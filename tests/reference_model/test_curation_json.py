@@ -48,6 +48,12 @@ def test_broken_json_is_an_error_with_its_place(tmp_path: Path) -> None:
         ("[1] 2", "after the end of the array"),
         ("[" * 200_000, "too many brackets"),
         ("[" + "1" * 5000 + "]", "a value in it cannot be read"),
+        ("[1 2]", r"not JSON at character 3 \(expected a comma, found '2'\)"),
+        ('[{"a": 1} {"a": 2}]', "character 10 .expected a comma"),
+        ("[,1]", r"character 1 \(expected a value, found ','\)"),
+        ("[1,, 2]", "character 3 .expected a value"),
+        ("[1,]", r"character 3 \(expected a value, found ']'\)"),
+        ("[1]]", "after the end of the array"),
         ('{"a": 1} nonsense' + " " * 100, "not JSON at character 9"),
     ):
         path.write_text(text)

@@ -160,6 +160,8 @@ def test_the_page_stands_alone_and_hostile_text_stays_text(curated: Path) -> Non
     assert "http" not in page.replace("https://ui.", "")
     assert str(curated) not in page
     assert "beyond the paper" in page and "dropped: medium cannot be read" in page
+    assert page.count('aria-label="1 rows dropped"') == 3 and page.count('aria-label="2 rows dropped"') == 1
+    assert 'aria-label="0 of' not in page
 
 
 def test_tables_hold_what_was_lost_too_and_begin_with_the_most() -> None:
@@ -179,7 +181,8 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
         reasons = np.zeros(alive.size, np.uint8)
         reasons[len(seen)] = 1
         weights = np.where(alive == 9, 2.0, 0.5).astype(np.float32)
-        return Decision(reasons == 0, reasons, ("kept", "odd"), weights, {"not checked": {"a-task": "<no data>"}})
+        told = {"not checked": {"a-task": "<no data>"}}
+        return Decision(reasons == 0, reasons, ("kept", "odd"), weights, told, {"flagged": (4, 5, 6, 7, 8)})
 
     plan = read_recipe(material(tmp_path))
     monkeypatch.setattr("reference_model.curation.pool.BLOCK", 4)
@@ -193,9 +196,13 @@ def test_what_a_step_decides_reaches_rows_and_weights(tmp_path: Path, monkeypatc
     manifest = read_manifest(done.manifest)
     assert manifest.columns(["weight"])["weight"].to_pylist() == [0.25] * 6 + [0.5, 8.0]
     assert done.taken[0].weights == (0.5, pytest.approx((8 * 0.5 + 2) / 9), 2.0)
-    assert done.alive.tolist() == [0, 2, *range(4, 10)] and done.taken[1].examples == {"odd": (3,)}
+    assert done.alive.tolist() == [0, 2, *range(4, 10)] and done.taken[1].examples == {
+        "odd": (3,),
+        "flagged": (4, 5, 6, 7),
+    }
     write_page(tmp_path / "page.html", done, report_of(done))
-    assert (tmp_path / "page.html").read_text().count("Not checked: a-task: &lt;no data&gt;") == 2
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("Not checked: a-task: &lt;no data&gt;") == 2 and page.count("examples: flagged") == 2
 
 
 def test_nothing_left_and_nothing_usable_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reference_model.curation import cells
 from reference_model.curation.cells import ParquetCell
 from reference_model.curation.pool import Placed
-from reference_model.curation.readers import read
+from reference_model.curation.readers import read, tables
 from reference_model.curation.readers.found import Bad, BadRecord, Found
 from reference_model.curation.readers.hub import pinned
 from reference_model.curation.readers.unite import items_of
@@ -207,6 +210,40 @@ def test_a_broken_page_of_parquet_is_a_medium_that_cannot_be_read(tmp_path: Path
         _ = ParquetCell(tmp_path / "x.parquet", 0, "image").data
 
 
+def test_a_row_group_as_large_as_the_file_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    words = [random.bytes(5000).hex() for _ in range(1000)]  # no two alike, and hardly to be compressed
+    pq.write_table(pa.table({"q": words, "t": ["x"] * 1000}), tmp_path / "x.parquet", write_batch_size=32)
+    assert pq.ParquetFile(tmp_path / "x.parquet").num_row_groups == 1
+    before = pa.total_allocated_bytes()
+    monkeypatch.setattr(tables, "BATCH", 50)
+    found = read(TableSource(kind="table", name="s", path="x.parquet", **TEXTS), STAGES, tmp_path, tmp_path, tmp_path)
+    held = [pa.total_allocated_bytes() - before for one in found if isinstance(one, Placed)]
+    assert len(held) == 1000
+    assert max(held) < 6_000_000, "the texts are 10 MB"
+
+
+def test_media_of_a_large_row_group_are_walked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "WHOLE", 1 << 20)
+    monkeypatch.setattr(cells, "PIECE", 1 << 18)
+    random = np.random.default_rng(0)
+    media = [random.bytes(20_000) for _ in range(1000)]
+    table = pa.table({"image": [{"bytes": data, "path": None} for data in media]})
+    pq.write_table(table, tmp_path / "x.parquet", write_batch_size=8, data_page_size=1 << 17, use_dictionary=False)
+    held = [ParquetCell(tmp_path / "x.parquet", row, "image") for row in range(1000)]
+    order = [*range(0, 1000, 7), 990, 3, 999, 0, cells.LEAST_ROWS - 1, cells.LEAST_ROWS, cells.LEAST_ROWS - 1]
+    begun: list[int] = []
+    restart = cells._Column._restart
+    monkeypatch.setattr(cells._Column, "_restart", lambda column: (begun.append(1), restart(column)))
+    del table
+    before = pa.total_allocated_bytes()
+    assert all(ParquetCell(tmp_path / "x.parquet", row, "image").data == media[row] for row in order)
+    assert pa.total_allocated_bytes() - before < 5_000_000, "the column is 20 MB"
+    assert len(begun) == 2, "for 3 and 0; the piece before is held too"
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda cell: cell.data, held)) == media
+
+
 def test_cells_that_nobody_expects_make_bad_records(tmp_path: Path) -> None:
     good = '{"q": "a", "image": "1.png", "how": "fine"}\n'
     lines = (
@@ -290,6 +327,18 @@ def test_a_folder_is_read_in_each_of_its_forms(tmp_path: Path) -> None:
         (folder / name).unlink()
 
 
+def test_what_a_curation_wrote_is_no_material_of_a_folder_around_it(tmp_path: Path) -> None:
+    for place in ("photos/a.png", "curated/media/ab/ab12.png", "curated/media2/b.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(b"x")
+        (tmp_path / place).with_suffix(".txt").write_text("a picture")
+    source = FolderSource(kind="folder", name="p", path=".")
+    found = read(source, STAGES, tmp_path, tmp_path, tmp_path / "curated" / "media")
+    assert [one.file for one in found] == ["curated/media2/b.txt", "photos/a.txt"]
+    found = read(source, STAGES, tmp_path / "photos", tmp_path, tmp_path / "curated" / "media")
+    assert [one.file for one in found] == ["photos/a.txt"]
+
+
 def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> None:
     import datasets
     from PIL import Image as Pillow
@@ -311,6 +360,19 @@ def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> Non
     wrong = source.model_copy(update={"query": Side(text="Q")})
     with pytest.raises(DataError, match="no column 'Q'"):
         everything(wrong, tmp_path)
+
+
+def test_a_dataset_that_breaks_off_in_the_middle_says_where(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    rows_of = [[{"q": f"q{n}", "t": f"t{n}"} for n in range(start, start + 3)] for start in (0, 3)]
+    for number, own in enumerate(rows_of):
+        pq.write_table(pa.Table.from_pylist(own), tmp_path / "data" / f"train-{number}.parquet")
+    broken = tmp_path / "data" / "train-1.parquet"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:4] + b"\xff" * 60 + whole[64:])
+    source = HubSource(kind="hub", name="h", dataset="data", **TEXTS)
+    with pytest.raises(DataError, match=r"data: cannot be read beyond row 3 of split train \((?s:.*)try again"):
+        everything(source, tmp_path)
 
 
 def test_an_unpinned_dataset_is_read_at_the_newest_revision_and_a_pinned_one_at_its_own(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from reference_model.checkpoint import CHECKPOINTS
+from reference_model.cost import NAMED, ModelShape
 from reference_model.curation.composition import Cell, Group, coverage
 from reference_model.curation.presets import PRESETS
 from reference_model.curation.recipe import preset_files, read_recipe
+from reference_model.curation.training_cost import Cost, shape_of
 from unite_bench.errors import SpecError
 
 GOOD = """\
@@ -104,6 +108,18 @@ steps:
     assert "unknown task 'embeded'" in found[0] and "did you mean 'pixels'?" in found[1] and "mine.py" in found[2]
     endless = GOOD.replace("name: a,", "name: a, weight: .inf,") + "  - {kind: balance, shares: {a: .inf}}\n"
     assert ["finite number" in one for one in findings(tmp_path, endless)] == [True, True]
+
+
+def test_the_model_of_the_cost_may_be_a_committed_checkpoint_or_a_folder(tmp_path: Path) -> None:
+    nano = shape_of(read_recipe(written(tmp_path, GOOD + "cost: {model: nano}\n")).recipe.cost, tmp_path)
+    assert nano == ModelShape.of(CHECKPOINTS / "nano")
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "nano" / "config.json").write_text(json.dumps(NAMED["Qwen/Qwen2-VL-2B-Instruct"]))
+    assert shape_of(Cost(model="nano"), tmp_path).parameters == 2_208_985_600, (
+        "the folder beside the recipe comes first"
+    )
+    (found,) = findings(tmp_path, GOOD + "cost: {model: nanoo}\n")
+    assert "nanoo: no config.json there" in found
 
 
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from reference_model.curation.pool import Pool
 from reference_model.curation.steps.alignment import Settings, cosines, ranked_weights, run
 from reference_model.curation.steps.groups import groups_of
+from reference_model.curation.steps.near_vectors import near_vector_keys
 from unite_bench.errors import DataError, UsageError
 
 WORDS = ("lighthouse", "umbrella", "telescope", "cathedral", "waterfall", "harmonica", "skyscraper", "marmalade")
@@ -65,6 +66,17 @@ def test_a_medium_that_cannot_be_encoded_is_a_reason_of_its_own(tmp_path: Path) 
     assert len(decision.facts["messages"]) == 1 and decision.facts["messages"][0].startswith("s:1: ")
 
 
+def test_where_nothing_could_be_encoded_the_reason_is_told(tmp_path: Path) -> None:
+    broken = saved(np.zeros((9, 9, 3), np.uint8), tmp_path / "broken.png")
+    pool = pool_of([row(0, broken, broken), row(1, broken, broken)], tmp_path, block=2)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    said = r"pixels failed on 2 of them, first on row s:0: .*not a readable picture"
+    with pytest.raises(DataError, match=f"alignment: no row can be judged: {said}"):
+        run(pool, everything(pool), Settings(embedder="pixels", threshold=0.1), context_in(tmp_path))
+    with pytest.raises(DataError, match=f"near: no query has a vector: {said}"):
+        near_vector_keys(pool, everything(pool), "query", "pixels", 0.9, context_in(tmp_path))
+
+
 def test_weights_rise_with_the_rank_within_a_pair_of_modalities(pool: Pool, tmp_path: Path) -> None:
     decision = run(pool, everything(pool), Settings(embedder="hashed-text", floor=0.2), context_in(tmp_path))
     assert decision.keep.all() and decision.weights is not None
@@ -102,7 +114,7 @@ def test_wrong_settings_are_errors(pool: Pool, tmp_path: Path) -> None:
     settings = Settings(embedder="hashed-text", threshold={"text>video": 0.2})
     with pytest.raises(DataError, match="no row is of text>video; the pool has text>image, text>text"):
         run(pool, everything(pool), settings, context_in(tmp_path))
-    with pytest.raises(DataError, match="can judge no row"):
+    with pytest.raises(DataError, match="no row can be judged: hashed-text does not declare their modalities; name"):
         run(pool, np.array([8]), Settings(embedder="hashed-text", threshold=0.1), context_in(tmp_path))
     with pytest.raises(UsageError, match="unknown embedder 'referense'"):
         run(pool, everything(pool), Settings(embedder="referense", threshold=0.1), context_in(tmp_path))

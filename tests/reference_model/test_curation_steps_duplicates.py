@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +215,23 @@ def test_a_crowded_bucket_is_cut_and_counted() -> None:
     assert cut == 89 and (pairs[:, 1] - pairs[:, 0]).max() == 10
     found, left_out = Buckets(bands, window=10).candidates(bands[:2])
     assert len(found) == 20 and left_out == 2
+
+
+def test_a_crowded_bucket_is_never_held_as_a_list_of_pairs() -> None:
+    bands = np.zeros((30_000, 1), dtype=np.uint64)
+    rows, seen = len(bands), []
+
+    def verify(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        seen.append(len(first))
+        return second - first == 64
+
+    tracemalloc.start()
+    pairs, _ = near_pairs(bands, verify)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(seen) == rows * 64 - 64 * 65 // 2
+    assert (pairs == np.column_stack([np.arange(rows - 64), np.arange(64, rows)])).all()
+    assert peak < sum(seen) * 8
 
 
 def test_looking_up_finds_what_comparing_all_with_all_finds() -> None:

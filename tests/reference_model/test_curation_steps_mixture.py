@@ -85,6 +85,19 @@ def test_what_is_held_out_leaves_with_every_row_of_its_target(pool: Pool, asked,
     assert not targets & {item.text for item in pool.items(np.sort(seen["training"]), "target")}
 
 
+def test_no_item_of_what_is_held_out_is_trained_on(tmp_path: Path) -> None:
+    """In `a` each question has two answers; `b` asks for the questions of `a`, and for other things."""
+    rows = [row(n, text(f"q {n // 2}"), text(f"t {n}"), source="a") for n in range(80)]
+    rows += [row(n, text(f"other {n}"), text(f"q {n}" if n < 40 else f"s {n}"), source="b") for n in range(80)]
+    pool = pool_of(rows, tmp_path, block=64)
+    codes = np.repeat(np.arange(2, dtype=np.int32), 80)
+    held, out = mixture.hold_out(pool, np.arange(len(pool)), codes, 2, 8, context_in(tmp_path))
+    sides = [[item.text for item in pool.items(np.arange(len(pool)), side)] for side in ("query", "target")]
+    kept, left = ({side[n] for side in sides for n in rows} for rows in (np.concatenate(held), np.flatnonzero(~out)))
+    assert out[np.concatenate(held)].all() and out.sum() > 16
+    assert not kept & left
+
+
 def test_declared_shares_stay_where_the_fit_is_worse(pool: Pool, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(mixture, "open_proxy", lambda *_: lambda shares, seed: -np.abs(shares - BEST))
     monkeypatch.setattr(mixture, "best_mixture", lambda *_: np.array([0.9, 0.05, 0.05]))

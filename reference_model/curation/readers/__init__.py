@@ -25,4 +25,4 @@ def read(source: Source, stages: Mapping[Granularity, Stage], folder: Path, root
     if isinstance(source, HubSource):
         return hub.read(source, labels, folder, kept)
     assert isinstance(source, FolderSource)
-    return folders.read(source, labels, folder, root)
+    return folders.read(source, labels, folder, root, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,15 @@ from unite_bench.sources.files import CAPTION_FILES, IMAGE_SUFFIXES, VIDEO_SUFFI
 NO_CAPTION, NO_MEDIUM = "medium without a caption", "caption without a medium"
 
 
-def read(source: FolderSource, labels: Labels, folder: Path, root: Path) -> Iterator[Found]:
-    """Rows in the order of the captions file, or of the media's names; media and captions that are alone as bad records."""
+def read(source: FolderSource, labels: Labels, folder: Path, root: Path, kept: Path) -> Iterator[Found]:
+    """Rows in the order of the captions file, or of the media's names; media and captions that are alone as bad records.
+
+    What a curation itself wrote, into `kept`, is no material of the folder.
+    """
     place = folder / source.path
-    media = {relative(path, place): path for path in sorted(place.rglob("*")) if _is_medium(path)}
+    own = Path(os.path.relpath(kept.resolve(), place.resolve()))
+    found = (path for path in sorted(place.rglob("*")) if _is_medium(path) and not path.is_relative_to(place / own))
+    media = {relative(path, place): path for path in found}
     if not media:
         raise DataError(f"{place}: no images or clips in this folder")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def read(source: HubSource, labels: Labels, folder: Path, kept: Path) -> Iterato
     """Rows and bad records of the split; encoded media go to `kept`, one file a content."""
     where = f"hub:{source.dataset}/{source.config or 'default'}/{source.split}"
     columns = columns_of(source)
-    rows = _opened(source, folder, columns)
+    rows = _streamed(source, _opened(source, folder, columns))
 
     def locate(column: str, cell: Any) -> File:
         if isinstance(cell, Mapping):
@@ -75,6 +75,24 @@ def _opened(source: HubSource, folder: Path, columns: tuple[str, ...]) -> Any:
             f"{source.dataset}: cannot be read ({error}); check name, config, split and revision"
         ) from error
     return rows
+
+
+def _streamed(source: HubSource, rows: Iterable[Any]) -> Iterator[Any]:
+    """The rows; a shard that turns out broken, or a connection that is lost, is an error of the dataset."""
+    import datasets
+    import httpx2  # what huggingface_hub transfers with
+    import pyarrow as pa
+
+    read = 0
+    try:
+        for row in rows:
+            yield row
+            read += 1
+    except (ValueError, OSError, pa.ArrowException, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
+        raise DataError(
+            f"{source.dataset}: cannot be read beyond row {read:,} of split {source.split} ({error}); "
+            "try again, and if the row is the same, fetch the dataset again or take another revision"
+        ) from error
 
 
 def _written(kept: Path, data: bytes, suffix: str) -> File:

@@ -22,24 +22,32 @@ def values(path: Path) -> Iterator[Any]:
             buffer, gone = file.read(CHUNK), 0
             array = buffer.lstrip()[:1] == "["
             at, ended, closed = (buffer.index("[") + 1 if array else 0), False, False
+            before = "["  # what stood before this place in the array: its beginning, a comma or a value
             while True:
-                at = _skip(buffer, at, " \t\r\n," if array else " \t\r\n")
-                if array and buffer[at : at + 1] == "]":
+                at = _skip(buffer, at)
+                sign = buffer[at : at + 1]
+                if array and sign == "]" and before != ",":
                     closed, at = True, at + 1
                     array = False
+                    continue
+                if array and sign == "," and before == "value":
+                    before, at = ",", at + 1
                     continue
                 if at < len(buffer):
                     if closed:
                         raise DataError(f"{path}: more text after the end of the array, at character {gone + at:,}")
+                    if array and (before == "value" or sign in ",]"):
+                        wanted = "a comma" if before == "value" else "a value"
+                        raise DataError(_broken(path, gone + at, f"expected {wanted}, found {sign!r}"))
                     try:
                         value, stop = decoder.raw_decode(buffer, at)
                         if stop < len(buffer) or ended:  # a number at the end may go on
                             yield value
-                            at = stop
+                            at, before = stop, "value"
                             continue
                     except json.JSONDecodeError as error:
                         if ended or not _may_go_on(error, len(buffer)) or len(buffer) - at > LARGEST:
-                            raise DataError(_broken(path, gone, error)) from error
+                            raise DataError(_broken(path, gone + error.pos, error.msg)) from error
                 if ended:
                     if array:
                         raise DataError(f"{path}: the array does not end; the file was cut off at {gone + at:,}")
@@ -57,8 +65,8 @@ def values(path: Path) -> Iterator[Any]:
         raise DataError(f"{path}: a value in it cannot be read ({error})") from error
 
 
-def _skip(buffer: str, at: int, characters: str) -> int:
-    while at < len(buffer) and buffer[at] in characters:
+def _skip(buffer: str, at: int) -> int:
+    while at < len(buffer) and buffer[at] in " \t\r\n":
         at += 1
     return at
 
@@ -68,7 +76,5 @@ def _may_go_on(error: json.JSONDecodeError, length: int) -> bool:
     return error.msg.startswith("Unterminated string") or error.pos >= length - _NEAR_END
 
 
-def _broken(path: Path, gone: int, error: json.JSONDecodeError) -> str:
-    return (
-        f"{path}: not JSON at character {gone + error.pos:,} ({error.msg}); repair the file or write one object a line"
-    )
+def _broken(path: Path, place: int, wrong: str) -> str:
+    return f"{path}: not JSON at character {place:,} ({wrong}); repair the file or write one object a line"

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from reference_model.curation.pool import Numbers, Pool
 from reference_model.curation.step import Context, Decision, Step, StepSettings
 from reference_model.curation.steps.groups import groups_of
-from reference_model.curation.steps.vectors import SideVectors, grid, misnamed, open_encoder, side_vectors
+from reference_model.curation.steps.vectors import SideVectors, grid, misnamed, no_vector, open_encoder, side_vectors
 from unite_bench.errors import DataError
 
 EXAMPLES = 8
@@ -72,9 +72,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     codes, names = groups_of(pool, alive, "modality_pair")
     judged = np.isfinite(scores)
     if not judged.any():
-        raise DataError(
-            f"alignment: {settings.embedder} can judge no row; name an embedder that declares its modalities"
-        )
+        raise DataError(f"alignment: no row can be judged: {no_vector(settings.embedder, (queries, targets))}")
     _check_names(settings, names)
     reasons = np.zeros(alive.size, dtype=np.uint8)
     weights = np.ones(alive.size, dtype=np.float32)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from reference_model.curation.steps.keys import Ints, mixed
 
 WINDOW = 64  # rows of one bucket that a row is compared with
-PAIRS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 4096  # rows of a sorted band whose candidates are held at a time
+PAIRS_AT_ONCE = 1 << 13
 Bands = npt.NDArray[np.uint64]  # (n, bands)
 Verify = Callable[[Ints, Ints], npt.NDArray[np.bool_]]
 
@@ -46,18 +47,36 @@ def near_pairs(bands: Bands, verify: Verify, window: int = WINDOW) -> tuple[Ints
     for band in bands.T:
         order = np.argsort(band, kind="stable")
         sorted_band = band[order]
-        found = []
-        for distance in range(1, min(window, count - 1) + 1):
-            at = np.flatnonzero(sorted_band[distance:] == sorted_band[:-distance])
-            if at.size == 0:
-                break
-            found.append(order[at + distance] * count + order[at])  # the sort is stable: j stands behind i
+        found = [near]
+        for start in range(0, count, ROWS_AT_ONCE):
+            fresh = _without(_candidates(order, sorted_band, start, window), near)
+            found.append(fresh[_verified(fresh // count, fresh % count, verify)])
+        near = np.sort(np.concatenate(found))
         if count > window + 1:
             cut += int((sorted_band[window + 1 :] == sorted_band[: -window - 1]).sum())
-        if found:
-            fresh = np.setdiff1d(np.concatenate(found), near)
-            near = np.union1d(near, fresh[_verified(fresh // count, fresh % count, verify)])
     return np.column_stack([near % count, near // count]) if count else near.reshape(0, 2), cut
+
+
+def _candidates(order: Ints, band: npt.NDArray[np.uint64], start: int, window: int) -> Ints:
+    """Pairs, as j * count + i, of rows from `start` on in a sorted band with those before them in their bucket."""
+    stop = min(start + ROWS_AT_ONCE, len(band))
+    found = [np.zeros(0, dtype=np.int64)]
+    for distance in range(1, window + 1):
+        at = np.arange(max(start, distance), stop)
+        at = at[band[at] == band[at - distance]]
+        if at.size == 0:
+            break
+        found.append(order[at] * len(band) + order[at - distance])  # the sort is stable: j stands behind i
+    return np.concatenate(found)
+
+
+def _without(pairs: Ints, known: Ints) -> Ints:
+    """The pairs, sorted, that are not among the `known` ones, which are sorted too."""
+    pairs = np.sort(pairs)
+    if known.size == 0:
+        return pairs
+    at = np.minimum(np.searchsorted(known, pairs), known.size - 1)
+    return np.asarray(pairs[known[at] != pairs])
 
 
 def _verified(later: Ints, earlier: Ints, verify: Verify) -> npt.NDArray[np.bool_]:
@@ -74,9 +93,10 @@ def near_leaders(count: int, pairs: Ints) -> Ints:
     So nobody is further from his leader than the threshold: no chains.
     """
     found = np.arange(count)
-    for earlier, later in pairs.tolist():  # by j, then i
-        if found[later] == later and found[earlier] == earlier:
-            found[later] = earlier
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        for earlier, later in pairs[start : start + PAIRS_AT_ONCE].tolist():  # by j, then i
+            if found[later] == later and found[earlier] == earlier:
+                found[later] = earlier
     return found
 
 

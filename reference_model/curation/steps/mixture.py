@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from reference_model.curation.pool import Numbers, Pool
+from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.proxy import Floats, Proxy, ProxySettings, Shares, TrainedProxy
 from reference_model.curation.step import Context, Decision, Step, StepSettings
 from reference_model.curation.steps.duplicates import exact_keys
@@ -25,6 +25,7 @@ from reference_model.curation.steps.shares import drawn, within_supply
 from unite_bench.errors import DataError
 
 NAMES = ("held out to fit the mixture", "more of its group than the mixture takes")
+SIDES: tuple[Side, ...] = ("query", "target")
 Share = Annotated[float, Field(ge=0, le=1)]
 Bounds = Annotated[tuple[Share, Share], Field(strict=False)]  # YAML knows lists only
 
@@ -104,8 +105,9 @@ def hold_out(
     pool: Pool, alive: Numbers, codes: npt.NDArray[np.int32], groups: int, most: int, context: Context
 ) -> tuple[list[Ints], npt.NDArray[np.bool_]]:
     """Positions of at most `most` rows of each group with targets of their own (a quarter of the group at most), and which
-    rows leave the pool: these, and all that share a target with one of them. Raises DataError for a group below 8 rows."""
-    targets = exact_keys(pool, alive, "target")[:, 0]
+    rows leave the pool: these, and all that share an item with one of them, whichever side it stands on. Raises DataError
+    for a group below 8 rows."""
+    queries, targets = (exact_keys(pool, alive, side)[:, 0] for side in SIDES)
     held = []
     for code in range(groups):
         members = np.flatnonzero(codes == code)
@@ -114,8 +116,9 @@ def hold_out(
         order = context.random("hold out", str(code)).permutation(members)
         _, first = np.unique(targets[order], return_index=True)
         held.append(np.sort(order[np.sort(first)][: min(most, members.size // 4)]))
-    out = np.isin(targets, targets[np.concatenate(held)])
-    return held, out
+    chosen = np.concatenate(held)
+    seen = np.concatenate([queries[chosen], targets[chosen]])
+    return held, np.isin(queries, seen) | np.isin(targets, seen)
 
 
 def open_proxy(

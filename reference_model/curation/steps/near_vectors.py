@@ -11,7 +11,7 @@ from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.step import Context
 from reference_model.curation.steps.bands import Bands, near_leaders, near_pairs, signs
 from reference_model.curation.steps.keys import Ints, Keys, mixed
-from reference_model.curation.steps.vectors import grid, open_encoder, side_vectors
+from reference_model.curation.steps.vectors import grid, no_vector, open_encoder, side_vectors
 from unite_bench.errors import DataError
 from unite_bench.rank.grid import STEP
 
@@ -30,7 +30,7 @@ def near_vector_keys(
     found = side_vectors(open_encoder(embedder, context), pool, rows, side, context)
     at = np.flatnonzero(found.usable)
     if at.size == 0:
-        raise DataError(f"near: {embedder} has no vector for any {side}; name an embedder that declares its modalities")
+        raise DataError(f"near: no {side} has a vector: {no_vector(embedder, (found,))}")
     modalities = modality_codes(pool, rows, side)[at]
     vectors = found.vectors
     bands = bands_of(vectors, at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -102,6 +102,15 @@ def _encoded(encoder: Encoder, items: list[Item], side: Side, failed: dict[str, 
     failed.update(found.failed)
     assert isinstance(found.vectors, np.ndarray)
     return found.vectors
+
+
+def no_vector(embedder: str, sides: Sequence[SideVectors]) -> str:
+    """Why not one row has vectors of all these sides, and what to do."""
+    failed = {row: reason for side in sides for row, reason in side.failed.items()}
+    if not failed:
+        return f"{embedder} does not declare their modalities; name an embedder that does"
+    row, reason = next(iter(failed.items()))
+    return f"{embedder} failed on {len(failed):,} of them, first on row {row}: {reason}"
 
 
 def grid(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
