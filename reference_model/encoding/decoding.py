@@ -23,7 +23,7 @@ from unite_bench.readers import Name
 
 Medium = Image | Video
 AHEAD = 4  # parts a worker that are decoded, or being decoded, before they are asked for
-MOST_BYTES = 2**30  # of decoded frames that wait
+MOST_BYTES = 2**30  # of frames that wait; those that are still being decoded count as the largest seen
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ def decode(part: Medium) -> Frames:
     return Frames(media.pixels(part)[np.newaxis], None)
 
 
+def name_of(part: Medium) -> str:
+    """What decides the part's pixels; a clip's frames may depend on the reader."""
+    return f"{part.digest} {media.decoder()}" if isinstance(part, Video) else part.digest
+
+
 def _begin(reader: Name) -> None:
     media.read_with(reader)
 
@@ -55,6 +60,7 @@ class Decoder:
         self._reader = ""
         self._coming: Iterator[Medium] = iter(())
         self._waiting: dict[str, Future[Frames]] = {}
+        self._largest = 0  # bytes of a part's frames, of all so far
 
     def ahead(self, parts: Iterable[Medium]) -> None:
         """The parts that will be asked for, in order. It is drawn from as room allows; what was begun before is dropped."""
@@ -68,12 +74,14 @@ class Decoder:
         """Raises MediaError if the part cannot be decoded, and if its decoding ends the worker process."""
         if not self.workers:
             return decode(part)
-        future = self._waiting.pop(part.digest, None) or self._submitted(part)
+        future = self._waiting.pop(name_of(part), None) or self._submitted(part)
         self._fill()
         try:
-            return future.result()
+            found = future.result()
         except BrokenProcessPool:  # by this part or by one beside it: alone, it shows
-            return self._alone(part)
+            found = self._alone(part)
+        self._largest = max(self._largest, found.pixels.nbytes)
+        return found
 
     def close(self) -> None:
         """End the processes; the next part starts new ones."""
@@ -92,12 +100,12 @@ class Decoder:
             ) from error
 
     def _fill(self) -> None:
-        while self.workers and len(self._waiting) < AHEAD * self.workers and self._bytes() < MOST_BYTES:
+        while self.workers and len(self._waiting) < AHEAD * self.workers and not self._full():
             part = next(self._coming, None)
             if part is None:
                 return
-            if part.digest not in self._waiting:
-                self._waiting[part.digest] = self._submitted(part)
+            if name_of(part) not in self._waiting:
+                self._waiting[name_of(part)] = self._submitted(part)
 
     def _submitted(self, part: Medium) -> Future[Frames]:
         """A future in any case: that a worker has died is for the part that is asked for to find out."""
@@ -108,9 +116,16 @@ class Decoder:
             failed.set_exception(error)
             return failed
 
-    def _bytes(self) -> int:
-        done = [f for f in self._waiting.values() if f.done() and not f.cancelled() and f.exception() is None]
-        return sum(future.result().pixels.nbytes for future in done)
+    def _full(self) -> bool:
+        """Whether the frames that wait are MOST_BYTES, or could become so. There is always work for all workers, and no
+        more of it as long as no size is known."""
+        done = [future for future in self._waiting.values() if future.done()]
+        sizes = [f.result().pixels.nbytes for f in done if not f.cancelled() and f.exception() is None]
+        self._largest = max([self._largest, *sizes])
+        held, coming = sum(sizes), len(self._waiting) - len(done)
+        if coming < self.workers:
+            return held >= MOST_BYTES
+        return not self._largest or held + (coming + 1) * self._largest > MOST_BYTES
 
     def _started(self) -> ProcessPoolExecutor:
         """The processes, with this process's frame reader. Raises ModelError if they cannot be started."""

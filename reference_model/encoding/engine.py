@@ -18,9 +18,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
 from reference_model.backbone import Backbone
-from reference_model.encoding.decoding import Decoder, Frames, Medium
+from reference_model.encoding.decoding import Decoder, Frames, Medium, name_of
 from reference_model.encoding.features import Entry, FeatureCache, abandon
 from reference_model.encoding.lane import Device, Lane, Outcome, Pack, Request
+from reference_model.encoding.memory import OutOfMemory
 from reference_model.preprocess import Grid, Preprocessing, fitted_size, group_times
 from reference_model.prompt import render
 from unite_bench import media
@@ -69,7 +70,7 @@ class Engine:
         self._lanes = [Lane(device) for device in self._devices for _ in range(LANES.get(device.kind, 1))]
         self._coming: OrderedDict[str, Item] = OrderedDict()
         self._made: dict[str, Outcome] = {}
-        self._room = 0
+        self._room = 0  # packs of what comes next that may still be made
 
     def upcoming(self, items: Sequence[Item]) -> None:
         """The items that will be asked for, in order; takes the place of what was said before. Decoding begins."""
@@ -79,7 +80,7 @@ class Engine:
             with suppress(MediaError):  # that a file is missing is said when the item is asked for
                 self._coming[_key(item)] = media.resolve(item)
         parts = (part for item in tuple(self._coming.values()) for part in _media(item))
-        self.decoder.ahead(part for part in parts if _name(part) not in self.features)
+        self.decoder.ahead(part for part in parts if name_of(part) not in self.features)
 
     def embed(self, items: Sequence[Item]) -> torch.Tensor:
         """(n, width) fp32 on the CPU, L2-normalised.
@@ -115,6 +116,7 @@ class Engine:
             finally:
                 free.put(lane)
 
+        self._room = self.budget.packs * len(self._lanes)
         running: deque[Future[dict[str, Outcome]]] = deque()
         with ExitStack() as stack:
             threads = stack.enter_context(ThreadPoolExecutor(len(self._lanes)))
@@ -124,10 +126,22 @@ class Engine:
                     self._made.update(running.popleft().result())
             for future in running:
                 self._made.update(future.result())
+        self._again_alone(missing)
+
+    def _again_alone(self, missing: Mapping[str, Item]) -> None:
+        """Try again what did not fit, one item after the other, now that no other lane and no other item holds memory."""
+        lost = [key for key, outcome in self._made.items() if isinstance(outcome, OutOfMemory)]
+        for key in lost:
+            del self._made[key]  # what was not asked for yet is tried when it is
+        self._room = 0
+        for key in lost:
+            if key in missing:
+                with closing(self._packs({key: missing[key]})) as packs:
+                    for pack in packs:
+                        self._made.update(self._lanes[0].run(pack))
 
     def _packs(self, missing: Mapping[str, Item]) -> Generator[Pack, None, None]:
         """What is missing, then some of what comes next, cut into packs of about a pass."""
-        self._room = self.budget.packs * len(self._lanes)
         requests: list[Request] = []
         fresh: list[tuple[Entry, Frames]] = []
         tokens = patches = 0
@@ -169,7 +183,7 @@ class Engine:
         held: dict[str, Entry] = {}
         decoded: dict[str, Frames] = {}
         for part in _media(item):
-            name = _name(part)
+            name = name_of(part)
             entry = self.features.get(name)
             if entry is not None:
                 held[name] = entry
@@ -177,11 +191,11 @@ class Engine:
                 decoded[name] = self.decoder.frames(part)
         grids = {name: grid_of(frames, backbone.preprocessing) for name, frames in decoded.items()}
         grids |= {name: entry.grid for name, entry in held.items()}
-        prompt = backbone.prepare(render(item), [grids[_name(part)] for part in _media(item)])
+        prompt = backbone.prepare(render(item), [grids[name_of(part)] for part in _media(item)])
         for name in decoded:  # only now, since whatever has an entry must be run
             size = grids[name].tokens(backbone.preprocessing.merge) * self._devices[0].bytes_a_token
             held[name] = self.features.add(name, grids[name], size)
-        request = Request(key, prompt, tuple(held[_name(part)] for part in _media(item)))
+        request = Request(key, prompt, tuple(held[name_of(part)] for part in _media(item)))
         return request, [(held[name], frames) for name, frames in decoded.items()]
 
 
@@ -195,11 +209,6 @@ def grid_of(frames: Frames, settings: Preprocessing) -> Grid:
 
 def _media(item: Item) -> list[Medium]:
     return [part for part in item.parts if isinstance(part, Image | Video)]
-
-
-def _name(part: Medium) -> str:
-    """What decides the part's pixels; a clip's frames may depend on the reader."""
-    return f"{part.digest} {media.decoder()}" if isinstance(part, Video) else part.digest
 
 
 def _key(item: Item) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TypeVar
 
 from unite_bench.errors import ModelError
@@ -17,6 +18,12 @@ class Limit:
     """How much one pass may hold: patches or tokens. It only ever shrinks, and is shared by the lanes of a device."""
 
     size: int
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def halve(self, held: int) -> None:
+        """From now on at most half of what a pass `held` that ran out of memory."""
+        with self._lock:  # else a lane that has read the size undoes what another then makes of it
+            self.size = max(1, min(self.size, held // 2))
 
 
 class OutOfMemory(ModelError):
@@ -49,7 +56,7 @@ def in_pieces(
             continue
         _free()  # outside of the handler: its traceback holds what the failed pass has allocated
         if stop - start > 1:
-            limit.size = max(1, min(limit.size, held) // 2)
+            limit.halve(held)
             continue
         done.append((stop, OutOfMemory(f"{held} tokens or patches of one item do not fit into memory ({reason})")))
         start = stop

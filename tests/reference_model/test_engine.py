@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fatal_media import Fatal, Faulty
@@ -22,9 +27,10 @@ from reference_model import packing, vision
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS
 from reference_model.embedder import ReferenceEmbedder
+from reference_model.encoding import decoding
 from reference_model.encoding import engine as engine_module
 from reference_model.encoding import lane as lane_module
-from reference_model.encoding.decoding import Decoder, decode
+from reference_model.encoding.decoding import Decoder, Frames, decode
 from reference_model.encoding.engine import Budget, Engine, grid_of
 from reference_model.encoding.features import FeatureCache
 from reference_model.encoding.memory import Limit, OutOfMemory, in_pieces
@@ -302,6 +308,79 @@ def test_what_never_fits_is_an_error_of_its_item(one: Backbone, monkeypatch: pyt
         engine.embed([Item((picture(9),))])
 
 
+def test_what_does_not_fit_beside_another_lane_is_tried_again_alone(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The long text runs out of memory as long as the other lane is at work, which it is until that has happened."""
+    backbones = [Backbone.load(tiny), Backbone.load(tiny)]
+    expected = plainly(backbones[0], [ITEMS[7], ITEMS[0]])
+    longest = len(backbones[0].prepare(render(ITEMS[7]), []))
+    at_work, begun, failed = [0], Event(), Event()
+    run = lane_module.Lane.run
+
+    def slow(lane: lane_module.Lane, pack: lane_module.Pack) -> Any:
+        if len(pack.requests[0].prompt) == longest:
+            assert begun.wait(20)
+            return run(lane, pack)
+        at_work[0] += 1
+        begun.set()
+        assert failed.wait(20)
+        outcome = run(lane, pack)
+        at_work[0] -= 1
+        return outcome
+
+    def crowded(model: Any) -> Any:
+        forward = model.forward
+
+        def called(inputs_embeds: torch.Tensor, **named: Any) -> Any:
+            if inputs_embeds.shape[1] == longest and at_work[0]:
+                failed.set()
+                raise OUT_OF_MEMORY[0]
+            return forward(inputs_embeds=inputs_embeds, **named)
+
+        return called
+
+    monkeypatch.setattr(lane_module.Lane, "run", slow)
+    for backbone in backbones:
+        model = backbone.model.model.language_model
+        monkeypatch.setattr(model, "forward", crowded(model))
+    vectors = Engine(backbones, budget=Budget(tokens=1)).embed([ITEMS[7], ITEMS[0]])
+    assert failed.is_set() and change(vectors, expected) < 1e-6
+
+
+def test_what_did_not_fit_ahead_of_time_is_tried_when_it_is_asked_for(
+    one: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine([one], budget=Budget(tokens=1, packs=1))
+    engine.upcoming(ITEMS[:2])
+    lengths = [len(one.prepare(render(item), [])) for item in ITEMS[:2]]
+    assert lengths[0] < lengths[1]
+    with pytest.MonkeyPatch.context() as patch:
+        tokens = seen_tokens(one, patch, most=lengths[0], error=OUT_OF_MEMORY[0])
+        engine.embed(ITEMS[:1])
+        assert max(tokens.calls) == lengths[1], "the next one was tried"
+    assert change(engine.embed(ITEMS[1:2]), plainly(one, ITEMS[1:2])) < 1e-6
+
+
+def test_a_limit_never_grows_though_two_lanes_halve_it_at_once() -> None:
+    limit = Limit(0)
+
+    class Watched(int):
+        """A size that another lane halves while it is compared."""
+
+        def __gt__(self, other: int) -> bool:
+            if limit.size is self:
+                thread.start()
+                thread.join(0.2)
+            return int(self) > other
+
+    thread = Thread(target=limit.halve, args=(100,))
+    limit.size = Watched(1000)
+    limit.halve(900)
+    thread.join()
+    assert limit.size == 50
+
+
 def test_other_errors_of_the_device_are_not_taken_for_memory(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine([one])
     seen_media(one, monkeypatch, most=0, error=RuntimeError("CUDA error: an illegal memory access was encountered"))
@@ -359,6 +438,16 @@ def test_two_devices_share_the_work(tiny: Path, monkeypatch: pytest.MonkeyPatch)
     embedder = ReferenceEmbedder(str(tiny))
     embedder.setup("cpu,cpu")
     assert change(torch.as_tensor(embedder.embed(ITEMS, "query")), expected) < 1e-6
+
+
+@pytest.mark.parametrize("command", ["run", "check", "reproduce"])
+def test_several_devices_are_told_by_the_help(command: str) -> None:
+    import typer
+
+    from unite_bench.cli import app
+
+    options = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    assert "several: cuda:0,cuda:1" in next(option.help for option in options if option.name == "device")
 
 
 def test_what_comes_next_is_encoded_ahead_and_not_twice(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +516,49 @@ def test_frames_of_a_worker_are_those_of_this_process(decoder: Decoder) -> None:
         decoder.frames(BROKEN.parts[0])
 
 
+def waiting_decoder(monkeypatch: pytest.MonkeyPatch) -> tuple[Decoder, dict[str, Future[Frames]]]:
+    """Of two workers that decode when the test says so."""
+    made, futures = Decoder(workers=2), {}
+
+    def submitted(part: Image | Video) -> Future[Frames]:
+        futures[part.digest] = Future()
+        return futures[part.digest]
+
+    monkeypatch.setattr(made, "_submitted", submitted)
+    return made, futures
+
+
+def test_frames_that_are_still_being_decoded_count_towards_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_BYTES", 4 * 90)
+    made, futures = waiting_decoder(monkeypatch)
+    parts = [picture(n) for n in range(20)]
+    made.ahead(parts)
+    assert len(futures) == 2, "no more than there are workers, as no size is known"
+    for part in parts[:3]:
+        futures[part.digest].set_result(Frames(np.zeros((1, 5, 6, 3), np.uint8), None))  # 90 bytes
+        made.frames(part)
+        assert len(made._waiting) <= 4
+    assert len(made._waiting) == 4, "as many as fit, of eight"
+
+
+def test_a_clip_decoded_by_another_reader_is_decoded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, futures = waiting_decoder(monkeypatch)
+    part = clip(4, 1)
+    made.ahead([part])
+    first = futures[part.digest]
+    first.set_result(Frames(np.zeros((1, 1, 1, 3), np.uint8), None))
+    monkeypatch.setattr("unite_bench.media.decoder", lambda: "another")
+    again = Frames(np.ones((1, 1, 1, 3), np.uint8), None)
+    monkeypatch.setattr(made, "_submitted", lambda part: done(again))
+    assert made.frames(part) is again
+
+
+def done(frames: Frames) -> Future[Frames]:
+    future: Future[Frames] = Future()
+    future.set_result(frames)
+    return future
+
+
 def test_a_medium_that_ends_its_worker_is_named_and_those_beside_it_are_not(decoder: Decoder) -> None:
     fatal = Image(Fatal())
     parts = [picture(30), fatal, picture(31)]
@@ -460,6 +592,16 @@ def test_the_grid_is_known_before_the_patches_are_cut(one: Backbone) -> None:
     for part in (picture(1), picture(2, 150, 60), clip(4, 1), clip(5, 5)):
         frames = decode(part)
         assert grid_of(frames, one.preprocessing) == patches(frames.pixels, one.preprocessing, times=frames.times)[1]
+
+
+def test_the_benchmark_counts_the_processor_time_of_decoding_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import encode
+
+    busy = "import time\nwhile time.process_time() < 0.3: pass\nprint(time.process_time())"
+    took, _, processor = encode.timed(lambda: float(subprocess.check_output([sys.executable, "-c", busy])))
+    assert processor > took - 0.02, "the system counts in hundredths of a second"
 
 
 def test_the_benchmark_compares_equal_vectors_and_counts_what_is_run(monkeypatch: pytest.MonkeyPatch) -> None:

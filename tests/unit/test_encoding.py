@@ -316,6 +316,16 @@ def test_damage_is_noticed_and_collected(tmp_path: Path) -> None:
     assert len(Store(tmp_path, "f")) == 0
 
 
+def test_a_file_that_a_run_publishes_meanwhile_is_not_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the listing and the look at it, its name was changed to that of a shard; a damaged shard was gone too."""
+    found = {"*/.*.tmp": [tmp_path / "a" / ".shard.tmp"], "*/*.safetensors": [tmp_path / "a" / "b.safetensors"]}
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: iter(found[pattern]))
+    assert collect(tmp_path) == []
+    assert collect(tmp_path, damaged=True) == found["*/*.safetensors"]
+
+
 @given(st.permutations(range(30)), st.floats(1, 5000))
 def test_batches_do_not_depend_on_the_order_of_items(order: list[int], budget: float) -> None:
     keys = [f"k{n:02}" for n in range(30)]

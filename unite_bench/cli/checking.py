@@ -22,7 +22,7 @@ def check(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="name of a check; may be repeated")] = None,
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a check on standard output")] = False,
 ) -> None:

@@ -75,7 +75,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N queries; marked partial")] = None,
     first: Annotated[int, typer.Option(min=1, help="candidates of each query kept in its row")] = 10,
     fuse: Annotated[bool, typer.Option(help="lift a single-modality model to fused items and clips")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
     download: Annotated[bool, typer.Option("--download", help="fetch missing data first, without asking")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a task on standard output")] = False,

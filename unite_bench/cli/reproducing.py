@@ -35,7 +35,7 @@ def reproduce(
     encode: Annotated[bool, typer.Option("--encode", help="encode what the store lacks")] = False,
     store: Annotated[Path | None, typer.Option(help="vector store [default: $UNITE_BENCH_STORE or user cache]")] = None,
     reader: Annotated[Reader, typer.Option(help="what decodes clips")] = Reader.PYAV,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="of the model's weights and arithmetic")] = Dtype.FLOAT32,
     format_: Annotated[Format, typer.Option("--format", help="how to print")] = Format.MARKDOWN,
 ) -> None:

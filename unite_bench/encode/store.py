@@ -181,7 +181,7 @@ def inventory(root: Path) -> list[Entry]:
 
 def collect(root: Path, damaged: bool = False, fingerprint: str | None = None) -> list[Path]:
     """Remove temporary files older than a day; if asked, damaged shards or all vectors of one embedder. Returns them."""
-    doomed = [p for p in root.glob("*/.*.tmp") if time.time() - p.stat().st_mtime > 86_400]
+    doomed = [p for p in root.glob("*/.*.tmp") if _age(p) > 86_400]
     for shard in root.glob("*/*.safetensors"):
         if fingerprint and shard.parent.name.startswith(fingerprint):
             doomed.append(shard)
@@ -191,5 +191,13 @@ def collect(root: Path, damaged: bool = False, fingerprint: str | None = None) -
             except StoreError:
                 doomed.append(shard)
     for path in doomed:
-        path.unlink()
+        path.unlink(missing_ok=True)  # another process may collect too
     return doomed
+
+
+def _age(path: Path) -> float:
+    """Seconds since the file was written, 0 if it is gone: a run has just published it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
