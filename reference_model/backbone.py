@@ -21,6 +21,7 @@ from reference_model.preprocess import Grid, Preprocessing
 from reference_model.prompt import Segment
 from reference_model.settings import SETTINGS_FILE, Positions, Settings, read_json
 from reference_model.states import last_states
+from reference_model.tokenizer_file import check_tokenizer
 from reference_model.tokens import Prepared, load_tokenizer, prepare
 from reference_model.vision import visual_features
 from unite_bench.errors import ModelError
@@ -73,6 +74,7 @@ class Backbone:
         merged into them if one is given. Raises `ModelError` if anything is unfit."""
         found = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint, checkpoint.resolve().name)
         settings, preprocessing = found.settings, found.preprocessing
+        check_tokenizer(found.folder)
         tokenizer = load_tokenizer(found.folder)
         if adapter is not None:
             check_adapter(adapter, found.name)

@@ -97,7 +97,7 @@ class Checkpoint:
 
     @property
     def clock(self) -> Clock:
-        return self.family.clock(self.config)
+        return self.family.clock(self.config, str(self.folder / "config.json"))
 
     @property
     def width(self) -> int:

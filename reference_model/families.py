@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,23 +25,33 @@ class Clock:
 
 @dataclass(frozen=True)
 class Family:
-    """A family by its name, the class of transformers that loads it, and the preprocessing that it has by default."""
+    """A family by its name, the class of transformers that loads it, and what it has by default: the preprocessing, and
+    how far the time position goes in a second, where it does (the default of transformers' config class)."""
 
     title: str
     model: str
     preprocessing: Preprocessing
     in_words: bool = False
+    per_second: float | None = None
 
-    def clock(self, config: Mapping[str, Any]) -> Clock:
-        """The family's clock under a checkpoint's config.json."""
-        per_second = config.get("vision_config", {}).get("tokens_per_second")
-        return Clock(per_second if self is FAMILIES["qwen2_5_vl"] else None, self.in_words)
+    def clock(self, config: Mapping[str, Any], where: str = "config.json") -> Clock:
+        """The family's clock under a checkpoint's config.json, which may leave out the rate. Raises ModelError for one that
+        is none."""
+        if self.per_second is None:
+            return Clock(in_words=self.in_words)
+        rate = config.get("vision_config", {}).get("tokens_per_second", self.per_second)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            raise ModelError(
+                f"{where}: vision_config.tokens_per_second is {rate!r}; it must be a number above 0 "
+                f"({self.per_second:g} where it is left out)"
+            )
+        return Clock(rate, self.in_words)
 
 
 HALF = (0.5, 0.5, 0.5)
 FAMILIES = {
     "qwen2_vl": Family("Qwen2-VL", "Qwen2VLForConditionalGeneration", Preprocessing()),
-    "qwen2_5_vl": Family("Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", Preprocessing()),
+    "qwen2_5_vl": Family("Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", Preprocessing(), per_second=4),
     "qwen3_vl": Family(
         "Qwen3-VL",
         "Qwen3VLForConditionalGeneration",

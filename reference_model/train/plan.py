@@ -38,6 +38,7 @@ from reference_model.curation.manifest import Manifest, read_manifest
 from reference_model.curation.rows import Row
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, Preprocessing
+from reference_model.tokenizer_file import check_tokenizer
 from reference_model.tokens import load_tokenizer
 from reference_model.train.bank import Bank
 from reference_model.train.opening import budgeted
@@ -93,6 +94,7 @@ def reading_of(plan: Plan, shape: ModelShape) -> tuple[Reading, str]:
     family = FAMILIES[shape.family]
     if (folder / "config.json").is_file():
         preprocessing = Checkpoint(folder, folder.name).preprocessing
+        check_tokenizer(folder)
         tokens, counted = by_tokenizer(load_tokenizer(folder)), "counted by the base's tokenizer"
     else:
         vision = shape.vision

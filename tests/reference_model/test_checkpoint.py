@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_families import save_family
+from tokenizers import Tokenizer
 
 import unite_bench
-from reference_model.checkpoint import Checkpoint
+from reference_model.checkpoint import CHECKPOINTS, Checkpoint
 from reference_model.embedder import ReferenceEmbedder
 from reference_model.preprocess import Preprocessing
 from reference_model.settings import Settings
+from reference_model.tokenizer_file import check_tokenizer
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import ModelError, UsageError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LEFT_OUT = object()
 NAME = "someone/Some-Qwen2-VL"
 
 
@@ -159,7 +165,76 @@ def test_a_tokenizer_without_vision_tokens_is_named(folder: Path) -> None:
         ReferenceEmbedder(str(folder)).setup()
 
 
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place within a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, held in inner:
+        yield (*place, key)
+        yield from places(held, (*place, key))
+
+
+@pytest.fixture
+def small_tokenizer() -> dict[str, Any]:
+    """That of nano with three merges and the words that they need."""
+    raw = json.loads((CHECKPOINTS / "nano" / "tokenizer.json").read_text())
+    model = raw["model"]
+    model["merges"] = model["merges"][:3]
+    words = {word for pair in model["merges"] for word in (*pair, "".join(pair))}
+    model["vocab"] = {word: number for word, number in model["vocab"].items() if word in words}
+    raw["added_tokens"] = raw["added_tokens"][:2]
+    raw["truncation"] = {"direction": "Right", "max_length": 9, "strategy": "LongestFirst", "stride": 0}
+    raw["padding"] = {"strategy": {"Fixed": 3}, "direction": "Left", "pad_to_multiple_of": None}
+    raw["padding"] |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
+    return raw
+
+
+def test_a_tokenizer_broken_deeper_down_is_told_before_the_library_meets_it(
+    tmp_path: Path, small_tokenizer: dict[str, Any]
+) -> None:
+    """Each part is left out or replaced in turn: what the check lets pass, the library reads."""
+    path = tmp_path / "tokenizer.json"
+    refused = 0
+    for place in places(small_tokenizer):
+        for other in (LEFT_OUT, None, 3, -1, 2.5, "x", "(", True, [], {}, [1]):
+            broken = copy.deepcopy(small_tokenizer)
+            at = broken
+            for key in place[:-1]:
+                at = at[key]
+            if other is LEFT_OUT:
+                del at[place[-1]]
+            else:
+                at[place[-1]] = other
+            path.write_text(json.dumps(broken))
+            try:
+                check_tokenizer(tmp_path)
+            except ModelError as error:
+                assert str(path) in str(error) and "restore it from the checkpoint" in str(error)
+                refused += 1
+            else:
+                Tokenizer.from_file(str(path))  # raises a bare Exception where it cannot
+    assert refused > 500
+
+
+def test_the_tokenizers_there_are_pass(tmp_path: Path, small_tokenizer: dict[str, Any]) -> None:
+    path = tmp_path / "tokenizer.json"
+    small_tokenizer["model"]["merges"] = [" ".join(pair) for pair in small_tokenizer["model"]["merges"]]  # older files
+    small_tokenizer["model"].pop("ignore_merges", None)
+    small_tokenizer["padding"]["strategy"] = "BatchLongest"
+    small_tokenizer["truncation"] = None
+    path.write_text(json.dumps(small_tokenizer))
+    Tokenizer.from_file(str(path))
+    check_tokenizer(tmp_path)
+    for folder in CHECKPOINTS.glob("*/tokenizer.json"):
+        check_tokenizer(folder.parent)
+
+
 def test_a_damaged_tokenizer_is_named(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    raw = json.loads(path.read_text())
+    raw["model"]["merges"][0] = ["no word", "of it"]
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match=r"tokenizer\.json: not a tokenizer \(model: .*merge 0.*restore it"):
+        ReferenceEmbedder(str(folder)).setup()
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match=r"tokenizer\.json: not a tokenizer"):
         ReferenceEmbedder(str(folder)).setup()

@@ -121,6 +121,26 @@ def test_vectors_are_those_of_transformers(backbone: Backbone, folder: Path, ite
     assert off(ours(backbone, [item]), theirs(backbone, folder.name, item)) < 1e-5
 
 
+def test_a_rate_that_the_configuration_leaves_out_is_that_of_transformers(tiny: Path, tmp_path: Path) -> None:
+    """Hubs hold files that name only what differs from the defaults of the class."""
+    from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+
+    folder = save_family(tmp_path / "qwen2_5_vl", "qwen2_5_vl", tiny / "tokenizer.json")
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["vision_config"]["tokens_per_second"]
+    path.write_text(json.dumps(config))
+    backbone = Backbone.load(folder)
+    assert backbone.clock.per_second == Qwen2_5_VLVisionConfig().tokens_per_second
+    for item in ITEMS:
+        assert off(ours(backbone, [item]), theirs(backbone, "qwen2_5_vl", item)) < 1e-5
+    for wrong in ("4", 0, None):
+        config["vision_config"]["tokens_per_second"] = wrong
+        path.write_text(json.dumps(config))
+        with pytest.raises(ModelError, match=r"config\.json: vision_config\.tokens_per_second is .* a number above 0"):
+            Backbone.load(folder)
+
+
 @torch.inference_mode()
 def test_a_padded_batch_changes_nothing(backbone: Backbone) -> None:
     alone = torch.cat([ours(backbone, [item]) for item in ITEMS])
