@@ -73,7 +73,7 @@ class Backbone:
         """Weights, tokenizer and settings of a checkpoint, or of a folder as transformers saves it, with an adapter
         merged into them if one is given. Raises `ModelError` if anything is unfit."""
         found = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint, checkpoint.resolve().name)
-        settings, preprocessing = found.settings, found.preprocessing
+        settings, preprocessing, clock = found.settings, found.preprocessing, found.clock
         check_tokenizer(found.folder)
         tokenizer = load_tokenizer(found.folder)
         if adapter is not None:
@@ -82,7 +82,7 @@ class Backbone:
         if adapter is not None:
             model = merge_adapter(model, adapter)
         model.eval().requires_grad_(False)
-        return cls(model.to(device), tokenizer, preprocessing, settings, found.clock)
+        return cls(model.to(device), tokenizer, preprocessing, settings, clock)
 
     @property
     def device(self) -> torch.device:

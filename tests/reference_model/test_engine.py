@@ -444,9 +444,9 @@ def test_two_devices_share_the_work(tiny: Path, monkeypatch: pytest.MonkeyPatch)
 def test_several_devices_are_told_by_the_help(command: str) -> None:
     import typer
 
-    from unite_bench.cli import app
+    from unite_bench.cli import commands
 
-    options = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    options = typer.main.get_command(commands()).commands[command].params  # type: ignore[attr-defined]
     assert "several: cuda:0,cuda:1" in next(option.help for option in options if option.name == "device")
 
 
