@@ -3,8 +3,8 @@
     python tools/check_results.py [FOLDER ...]
 
 Every record is whole and of this schema, stands under its own name, belongs to the task as its file reads today, and says
-what its rows say; no result stands twice; each embedder has its SUBMISSION.yaml; and the README's tables are what the tool
-writes. Exit code 1 if anything is found.
+what its rows say; no result stands twice; each embedder has its SUBMISSION.yaml; and the tables of the pages are what the
+tool writes. Exit code 1 if anything is found.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from unite_bench.spec.model import Task
 from unite_bench.submissions import FILE, gaps, read_submission
 
 sys.path.insert(0, str(Path(__file__).parent))
-from commit_results import README, standing, tables
+from commit_results import GENERATED, standing
 
 RECORD = {
     "schema", "unite_bench", "task", "data", "embedder", "contamination", "protocol", "counts", "failed", "warnings",
@@ -153,11 +153,11 @@ def _of_submission(folder: Path, names: set[str]) -> Iterator[str]:
                 yield f"{file}: a rerun of {identity}, which is no result here"
 
 
-def readme_findings() -> Iterator[str]:
-    """Whether the README's tables are what the committed results give, byte for byte."""
-    shown = standing(README, "results")
-    if shown != tables():
-        yield f"{README.name}: its tables are not those of the committed results; run python tools/commit_results.py"
+def page_findings() -> Iterator[str]:
+    """Whether what the pages show is what the committed results give, byte for byte."""
+    for page, name, text in GENERATED:
+        if standing(page, name) != text():
+            yield f"{page.name}: '{name}' is not that of the committed results; run python tools/commit_results.py"
 
 
 def main() -> int:
@@ -165,7 +165,7 @@ def main() -> int:
     parser.add_argument("folders", type=Path, nargs="*", help="folders of results; none: the committed ones")
     folders = parser.parse_args().folders
     found = [what for folder in folders or [committed_root()] for what in findings(folder)]
-    found += [] if folders else list(readme_findings())
+    found += [] if folders else list(page_findings())
     incomplete = 0
     for folder in folders or [committed_root()]:
         incomplete += sum(bool(gaps(read(path))) for path in folder.glob("*/*.json")) if not found else 0

@@ -3,14 +3,16 @@
     unite-bench run --model reference --suite all --results out      # and the baselines
     python tools/commit_results.py out
 
-Partial results are refused. The README's tables, and the differences of the suite `checkpoint` in docs/checkpoints.md, stand
-between two comments and are never edited by hand; tests compare them with what the tool prints.
+Partial results are refused. The README's tables, the differences of the suite `checkpoint` in docs/checkpoints.md and nano's
+profile in docs/nano.md stand between two comments, never edited by hand; a test compares them with what the tool writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from unite_bench import results
@@ -20,8 +22,10 @@ from unite_bench.report.formats import markdown
 from unite_bench.results import committed_root
 from unite_bench.spec.catalogue import load_suite, tasks_of
 
+sys.path.insert(0, str(Path(__file__).parent))
+from nano_profile import profile
+
 ROOT = Path(__file__).parent.parent
-README, CHECKPOINTS = ROOT / "README.md", ROOT / "docs" / "checkpoints.md"
 
 
 def copy(source: Path) -> int:
@@ -55,6 +59,13 @@ def small_suite() -> str:
     return "\n".join(["| embedder | small less full, in points |", "|---|---:|", *rows])
 
 
+GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
+    (ROOT / "README.md", "results", tables),
+    (ROOT / "docs" / "checkpoints.md", "small suite", small_suite),
+    (ROOT / "docs" / "nano.md", "profile", profile),
+)  # page, name of its two comments, what stands between them
+
+
 def standing(page: Path, name: str) -> str:
     """What stands between the page's two comments of that name."""
     begin, end = _comments(name)
@@ -76,8 +87,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="*", help="folders of results; none: only rewrite the pages")
     copied = sum(copy(folder) for folder in parser.parse_args().results)
-    rewrite(README, "results", tables())
-    rewrite(CHECKPOINTS, "small suite", small_suite())
+    for page, name, text in GENERATED:
+        rewrite(page, name, text())
     print(f"{copied} results copied, tables rewritten")
 
 

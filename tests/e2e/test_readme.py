@@ -40,21 +40,6 @@ def test_the_results_in_the_readme_are_what_the_tool_prints(tmp_path: Path) -> N
     assert shown.strip() == unite_bench(tmp_path, "leaderboard", "--committed", "--transpose").strip()
 
 
-def test_the_distance_of_the_small_suite_is_what_the_results_say() -> None:
-    from unite_bench.callbacks.subset import differences, pairs_with_full
-    from unite_bench.results import committed_root
-    from unite_bench.spec.catalogue import load_suite, tasks_of
-
-    suite = load_suite("checkpoint")
-    found = differences(pairs_with_full(suite, tasks_of(suite)), [committed_root()])
-    page = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
-    shown = page.split("<!-- small suite -->")[1].split("<!-- /small suite -->")[0]
-    rows = dict(re.findall(r"^\| ([^|]+) \| ([+-][0-9.]+) \|$", shown, re.MULTILINE))
-    assert "reference:nano" in rows
-    said = "; `python tools/commit_results.py` writes the table anew"
-    assert rows == {name: f"{100 * value:+.1f}" for name, value in found.of.items()}, said
-
-
 def test_help_and_wrong_use(tmp_path: Path) -> None:
     assert "leaderboard" in unite_bench(tmp_path, "--help")
     assert "did you mean 'reference'" in unite_bench(tmp_path, "run", "--model", "referense", "--suite", "all", code=2)

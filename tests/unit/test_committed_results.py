@@ -21,7 +21,7 @@ from unite_bench.spec.catalogue import load_task
 from unite_bench.submissions import FILE, badge, gaps, read_submission
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-from check_results import findings, readme_findings
+from check_results import findings, page_findings
 
 TASK = "scenes-quartet-order-one-frame"
 SUBMISSION = """\
@@ -37,8 +37,8 @@ def test_the_committed_results_hold() -> None:
     assert list(findings(committed_root())) == []
 
 
-def test_the_readme_shows_the_committed_results() -> None:
-    assert list(readme_findings()) == []
+def test_the_pages_show_the_committed_results() -> None:
+    assert list(page_findings()) == []
 
 
 @pytest.fixture(scope="module")
