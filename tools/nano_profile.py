@@ -22,7 +22,9 @@ def profile() -> str:
     """Two Markdown tables: every task of the suite `embedded`, and the suites that have a mean."""
     labels = [task.label for task in tasks_of(load_suite("embedded"))]
     held = {name: _held(name) for name in EMBEDDERS}
-    compared = {other: ub.compare([committed_root()], (NANO, other), suites=("embedded",)) for other in (STAGE_1, ROW_0)}
+    compared = {
+        other: ub.compare([committed_root()], (NANO, other), suites=("embedded",)) for other in (STAGE_1, ROW_0)
+    }
     found = {other: {d.where: d for d in comparison.tasks} for other, comparison in compared.items()}
     head = ("task", "measure", "chance", "row 0", "stage 1", "nano", "95 %", "nano − row 0", "nano − stage 1")
     rows = [
