@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -82,17 +83,23 @@ def open_material(
         read_manifest(plan.data / path, lambda bank: Bank(plan.data / bank)) for path in stage.data.manifests or ()
     ]
     size = stage.batches.per_device * arguments.world_size
+    least = max(2, arguments.world_size)
     steps = None if stage.steps is None else stage.steps * stage.batches.accumulate
     material = manifest_rows(
         manifests,
         None if stage.data.rows == "all" else name,
         size=size,
-        least=max(2, arguments.world_size),
+        least=least,
         mode=stage.batches.mode,
         seed=recipe.seed,
         epochs=stage.epochs,
         batches=steps,
     )
+    if material.order.left_out and arguments.process_index == 0:
+        sys.stderr.write(
+            f"{name}: rows in no batch, over all epochs: {material.order.left_out:,}; the last batch of an epoch"
+            f"{' and modality set' * (stage.batches.mode == 'homogeneous')} would have fewer than {least}\n"
+        )
     store = None
     if recipe.cache_features:
         tower = tower_digest(backbone.model.model.visual)[:16]

@@ -38,6 +38,7 @@ from reference_model.curation.manifest import Manifest, read_manifest
 from reference_model.curation.rows import Row
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, Preprocessing
+from reference_model.settings import Settings
 from reference_model.tokenizer_file import check_tokenizer
 from reference_model.tokens import load_tokenizer
 from reference_model.train.bank import Bank
@@ -93,11 +94,12 @@ def reading_of(plan: Plan, shape: ModelShape) -> tuple[Reading, str]:
     recipe, folder = plan.recipe, Path(plan.base)
     family = FAMILIES[shape.family]
     if (folder / "config.json").is_file():
-        preprocessing = Checkpoint(folder, folder.name).preprocessing
+        checkpoint = Checkpoint(folder, folder.name)
+        preprocessing, own_length = checkpoint.preprocessing, checkpoint.settings.max_length
         check_tokenizer(folder)
         tokens, counted = by_tokenizer(load_tokenizer(folder)), "counted by the base's tokenizer"
     else:
-        vision = shape.vision
+        vision, own_length = shape.vision, Settings().max_length
         preprocessing = replace(
             family.preprocessing, patch=vision.patch, merge=vision.merge, temporal_patch=vision.temporal_patch
         )
@@ -109,7 +111,7 @@ def reading_of(plan: Plan, shape: ModelShape) -> tuple[Reading, str]:
         recipe.frames.fps,
         recipe.frames.least,
         recipe.frames.most,
-        recipe.max_length,
+        recipe.max_length or own_length,
     )
     return reading, counted
 

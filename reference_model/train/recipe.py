@@ -245,7 +245,7 @@ class Recipe(Strict):
     autocast: bool = Field(default=True, description="products in bf16 where the weights are fp32")
     tf32: bool = True
     positions: Literal["mrope", "1d"] | None = Field(default=None, description="absent: what the checkpoint says")
-    max_length: Positive = 2048
+    max_length: Positive | None = Field(default=None, description="absent: what the checkpoint says")
     frames: Frames = Frames()
     visual: Visual = Visual()
     gradient_checkpointing: bool = True

@@ -13,10 +13,13 @@ from safetensors.torch import load_file
 from training_folder import PICTURES, Ground, make_data
 
 from reference_model.backbone import Backbone, Settings
+from reference_model.cost import ModelShape
 from reference_model.nano.world import Sizes
 from reference_model.preprocess import patches
 from reference_model.train.adapters import base_digest
 from reference_model.train.encoder import in_step
+from reference_model.train.opening import find_start
+from reference_model.train.plan import reading_of
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
 from unite_bench.errors import UsageError
@@ -124,6 +127,13 @@ def test_a_run_killed_before_an_uneven_last_step_takes_it(ground: Ground, monkey
     assert len(ground.losses("whole")) == 2
     assert ground.losses("parts") == ground.losses("whole")
     assert same(merged / "model.safetensors", whole / "model.safetensors")
+
+
+def test_the_length_of_a_prompt_is_the_checkpoints_unless_the_recipe_gives_one(ground: Ground) -> None:
+    for given, length in ((None, 160), (99, 99)):
+        plan = ground.plan(max_length=given)
+        assert find_start(plan, plan.base).settings.max_length == length
+        assert reading_of(plan, ModelShape.of(plan.base))[0].max_length == length
 
 
 @pytest.mark.slow
