@@ -8,6 +8,7 @@ A stage writes its card when it is merged. Neither file names a folder of the ma
 from __future__ import annotations
 
 import json
+from ast import literal_eval
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from reference_model.checkpoint import MADE_FILE
+from reference_model.settings import read_json
 from unite_bench import __version__
 from unite_bench.errors import DataError, ModelError
 
@@ -43,18 +45,20 @@ def made_of(
 
     manifests = material.manifests if isinstance(material, ManifestRows) else ()
     log = [json.loads(line) for line in (plan.folder(name) / "training.jsonl").read_text(encoding="utf-8").splitlines()]
-    bad = plan.folder(name).glob("bad-rows*.jsonl")
+    noted = [path.read_text(encoding="utf-8").splitlines() for path in plan.folder(name).glob("bad-rows*.jsonl")]
+    earlier, known = trained_before(plan, name, start)
     return {
         "recipe": plan.digest,
         "stage": name,
         "data": material.digest,
-        "sources": list(material.training_sets),
+        "sources": sorted({*earlier, *material.training_sets}),
         "model": plan.recipe.name,
         "base": {
             "name": _called(plan.base),
             "start": "base" if plan.start(name) == plan.base else "merged model of the stage before",
             "revision": start.revision,
             "weights": base,
+            "sources known": known,
         },
         "rules": dict(start.told),
         "manifests": [
@@ -67,7 +71,7 @@ def made_of(
             for manifest in manifests
         ],
         "batches": len(material),
-        "bad rows": sum(len(path.read_text(encoding="utf-8").splitlines()) for path in bad),
+        "bad rows": len({json.loads(line)["row"] for lines in noted for line in lines}),
         "losses": _thinned([[row["step"], row["loss"], row["rate"]] for row in log if "loss" in row]),
         "scores": [[row["step"], row["validation"]] for row in log if "validation" in row],
         "seconds": log[-1]["seconds"] if log else 0.0,
@@ -79,10 +83,41 @@ def made_of(
     }
 
 
+def trained_before(plan: Plan, name: StageName, start: Checkpoint) -> tuple[tuple[str, ...], bool]:
+    """The training sets of what a stage starts from, those of an earlier stage among them, and whether these are known to be
+    all: nobody knows what an adapter has seen."""
+    path, sets = start.folder / MADE_FILE, start.settings.training_sets
+    adapted = plan.adapter is not None and plan.start(name) == plan.base
+    if sets is None and path.is_file():
+        return tuple(read_json(path)["sources"]), False
+    return sets or (), sets is not None and not adapted
+
+
+def check_results(folder: Path, results: Sequence[Result]) -> None:
+    """Raises DataError for results of any other model than the checkpoint in the folder: the fingerprint in a result is of
+    weights, rules, arguments and the code that computes vectors."""
+    from reference_model.embedder import ReferenceEmbedder
+    from unite_bench.encode.run import Encoder
+
+    own = ReferenceEmbedder(str(folder)).card.name
+    for result in results:
+        measured = result.record["embedder"]
+        label, cure = result.record["task"]["label"], f"measure it by `unite-bench run --model reference:{folder}`"
+        if result.embedder != own:
+            raise DataError(f"{label}: a result of {result.embedder}, and {folder} holds {own}; {cure}")
+        given = {name: literal_eval(text) for name, text in measured["arguments"].items()}
+        places = [given.pop(name) for name in sorted(filter(str.isdigit, given))]
+        embedder = ReferenceEmbedder(*places, **given)
+        embedder.name = str(folder)  # wherever it lay then
+        now = Encoder(embedder, device=measured["device"], dtype=measured["dtype"], may_encode=False)
+        if now.fingerprint != measured["fingerprint"]:
+            raise DataError(f"{label}: a result of {own} with other weights or by other code than there is now; {cure}")
+
+
 def write_card(folder: Path, results: Sequence[Result] = ()) -> Path:
     """Write `README.md` into the folder of a merged stage; results of the model, if there are, become its evaluation.
 
-    Raises ModelError if the folder is none that a stage has written, DataError for results of several models.
+    Raises ModelError if the folder is none that a stage has written, DataError for results of other models.
     """
     path = folder / MADE_FILE
     if not path.is_file():
@@ -99,6 +134,7 @@ def write_card(folder: Path, results: Sequence[Result] = ()) -> Path:
     }
     evaluation = "Not measured yet: `unite-bench run --model reference:FOLDER --suite all`, then write this card again."
     if results:
+        check_results(folder, results)
         from unite_bench.export.model_card import model_card, model_index
 
         header["model-index"] = model_index(results, made["model"])
@@ -120,15 +156,16 @@ def write_card(folder: Path, results: Sequence[Result] = ()) -> Path:
 
 def _body(made: dict[str, Any]) -> list[str]:
     base, environment = made["base"], made["environment"]
+    unknown = "" if base.get("sources known") else "; what the base was trained on is not known, or not all of it"
     rows = {
         "stage": made["stage"],
         "base": f"{base['name']}, revision {base['revision']}",
         "started from": f"{base['start']}, digest of weights `{base['weights']}`",
         "batches": f"{made['batches']:,}",
-        "rows left out": f"{made['bad rows']:,} (a medium could not be opened)",
+        "rows left out": f"{made['bad rows']:,} (a medium could not be opened, or was too long)",
         "recipe": f"`{made['recipe']}`",
         "data and order": f"`{made['data']}`",
-        "training sets": ", ".join(made["sources"]) or "none named",
+        "training sets": (", ".join(made["sources"]) or "none named") + unknown,
         **{rule: str(value) for rule, value in made["rules"].items()},
         "trained on": f"{environment['devices']}, {made['seconds'] / 3600:.2f} h",
         "packages": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),

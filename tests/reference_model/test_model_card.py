@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from training_folder import Ground, make_data
+from training_folder import TASK, Ground, make_data
 
 from reference_model.__main__ import main
 from reference_model.checkpoint import Checkpoint
 from reference_model.curation.manifest import read_manifest
-from reference_model.train.model_card import POINTS, write_card
+from reference_model.settings import SETTINGS_FILE
+from reference_model.train.model_card import POINTS, trained_before, write_card
 from reference_model.train.recipe import Recipe
 from reference_model.train.run import train_stage
 from unite_bench.errors import DataError, ModelError
-from unite_bench.results import committed_root, read
+from unite_bench.registry import load_embedder
+from unite_bench.results import committed_root
+from unite_bench.running import run
+from unite_bench.spec.catalogue import load_task
 
 
 @pytest.fixture(scope="module")
 def merged(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The merged model of two steps."""
+    """The merged model of two steps, of a base that says what it was trained on."""
     folder = tmp_path_factory.mktemp("carded")
-    ground = Ground(make_data(folder / "data"), tiny, folder)
+    base = Path(shutil.copytree(tiny, folder / tiny.name))
+    own = json.loads((base / SETTINGS_FILE).read_text(encoding="utf-8"))
+    (base / SETTINGS_FILE).write_text(json.dumps({**own, "training_sets": ["old", "a"]}), encoding="utf-8")
+    ground = Ground(make_data(folder / "data"), base, folder)
     return train_stage(ground.plan(stage={"steps": 2}), "adaptation")
 
 
@@ -45,7 +53,9 @@ def test_a_stage_writes_its_card(merged: Path, tiny: Path) -> None:
     run = merged.parents[2]
     manifest = read_manifest(run / "data" / "pairs.parquet")
     assert header_of(card)["base_model"] == tiny.name
-    assert header_of(card)["datasets"] == ["a", "b", "c", "d", "e"]
+    sets = ("a", "b", "c", "d", "e", "old")
+    assert header_of(card)["datasets"] == [*sets] and "is not known" not in card
+    assert Checkpoint.find(str(merged)).settings.training_sets == sets
     log = [json.loads(line) for line in (merged.parent / "training.jsonl").read_text().splitlines()]
     base = json.loads((merged.parent / "adapter" / "base.json").read_text())["digest"]
     for part in (
@@ -78,26 +88,43 @@ def test_a_merged_model_is_called_after_its_recipe_and_stage(merged: Path, tmp_p
     assert Checkpoint.find(str(shutil.copytree(merged, tmp_path / "shop"))).name == "shop"
 
 
+def test_an_adapter_leaves_open_what_the_base_was_trained_on(merged: Path) -> None:
+    start = Checkpoint.find(str(merged))
+    plan = Ground(merged.parents[2] / "data", merged, merged.parents[2]).plan()
+    for adapter, known in ((None, True), (merged.parent / "adapter", False)):
+        found = trained_before(replace(plan, adapter=adapter), "adaptation", start)
+        assert found == (("a", "b", "c", "d", "e", "old"), known)
+
+
 def test_results_become_the_evaluation(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("constant", "random"):
-        for path in sorted((committed_root() / name).glob("*.json"))[:2]:
-            (tmp_path / "results" / name).mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, tmp_path / "results" / name)
-    asked = ["card", str(trained), "--results", str(tmp_path / "results")]
-    assert main(asked) == 1
-    assert "results of 2 models (constant, random)" in capsys.readouterr().err
-    assert main([*asked, "--embedder", "constant"]) == 0
+    """Of this model alone: neither those of another, nor of other weights under its name."""
+    lines = "".join(json.dumps({"asked": f"words {n}", "said": f"picture {n}"}) + "\n" for n in range(4))
+    (tmp_path / "rows.jsonl").write_text(lines)
+    (tmp_path / "own.yaml").write_text(TASK)
+    results = tmp_path / "results"
+    embedder = load_embedder(f"reference:{trained}", ["max_frames=4"])
+    tasks = [load_task(str(tmp_path / "own.yaml"))]
+    (outcome,) = run(embedder, tasks, results_root=results, store=tmp_path / "store")
+    assert outcome.result is not None, outcome.reason
+    asked = ["card", str(trained), "--results", str(results)]
+    assert main(asked) == 0
     card = (trained / "README.md").read_text(encoding="utf-8")
     (index,) = header_of(card)["model-index"]
-    held = [read(path) for path in sorted((tmp_path / "results" / "constant").glob("*.json"))]
-    assert index["name"] == "small"
-    assert [entry["dataset"]["type"] for entry in index["results"]] == [
-        result.record["task"]["label"] for result in held
-    ]
+    assert index["name"] == "small" and [entry["dataset"]["type"] for entry in index["results"]] == ["own@1"]
     assert card.count("## Evaluation") == 1 and "Not measured yet" not in card
     assert "## Recipe" in card
-    with pytest.raises(DataError, match="results of 2 models"):
-        write_card(trained, [*held, read(next((tmp_path / "results" / "random").glob("*.json")))])
+    (results / "constant").mkdir()
+    shutil.copy(next((committed_root() / "constant").glob("*.json")), results / "constant")
+    capsys.readouterr()
+    assert main(asked) == 1
+    assert "results of 2 models (constant, reference:small-adaptation)" in capsys.readouterr().err
+    assert main([*asked, "--embedder", "constant"]) == 1
+    assert "a result of constant, and " in capsys.readouterr().err
+    other = Path(shutil.copytree(trained, tmp_path / "other" / "merged"))
+    weights = (other / "model.safetensors").read_bytes()
+    (other / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(DataError, match=r"own@1: a result of reference:small-adaptation with other weights"):
+        write_card(other, [outcome.result])
 
 
 def test_a_long_log_is_thinned_to_its_ends() -> None:

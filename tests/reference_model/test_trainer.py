@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 from training_folder import PICTURES, Ground, make_data
 
 from reference_model.backbone import Backbone, Settings
+from reference_model.checkpoint import Checkpoint
 from reference_model.cost import ModelShape
 from reference_model.nano.world import Sizes
 from reference_model.preprocess import patches
 from reference_model.train.adapters import base_digest
 from reference_model.train.encoder import in_step
+from reference_model.train.model_card import trained_before
 from reference_model.train.opening import find_start
 from reference_model.train.plan import reading_of
 from reference_model.train.run import train_stage
@@ -167,6 +169,8 @@ def test_the_second_stage_goes_on_from_the_first_and_says_what_it_was_trained_on
     made = json.loads((second / "made.json").read_text())
     assert made["sources"] == ["a", "b", "c", "d", "e"]
     assert Settings.read(second).training_sets is None, "the base does not say what it was trained on"
+    assert "a, b, c, d, e; what the base was trained on is not known" in (second / "README.md").read_text()
+    assert trained_before(ground.plan(), "instruction", Checkpoint.find(str(first))) == (tuple("abcde"), False)
     assert Settings.read(second).max_length == 160
 
 

@@ -19,6 +19,21 @@ from unite_bench.items import File, Image, Item, Text, Video
 from unite_bench.sources.frame_folder import FrameFolder
 
 PICTURES = 8
+TASK = """
+name: own
+version: 1
+title: Words to words
+granularity: coarse
+source: {kind: files, path: rows.jsonl}
+queries: {modality: text, text: asked}
+candidates: {modality: text, text: said}
+qrels: by-row
+pool: corpus
+metrics: [hit@1]
+primary: hit@1
+licence: CC0-1.0
+citation: none
+"""
 
 
 def text(words: str, instruction: str | None = None) -> Item:
