@@ -57,7 +57,7 @@ class Statistics:
     items (queries, targets, explicit negatives). `distinct` maps patch grids to the number of different media of that
     grid, `used` to the number of times that they are shown. `measured` rows were looked at, of `rows`; `unreadable` ones
     have a medium that cannot be opened or is too long and thin, and the measured ones stand for them too. `too_long`
-    items have more visual and template tokens than `max_length`: training refuses them.
+    items have more visual and template tokens than `max_length`: training leaves their rows out, as it does unreadable ones.
     """
 
     rows: int

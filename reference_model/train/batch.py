@@ -26,7 +26,7 @@ class Batch:
     """Prompts and media of n distinct items; queries (rows,) and candidates (rows + negatives,) are places among them.
 
     `sets` (n,) are modality sets, `contents` (n,) 63-bit digests that are equal in every process. `bad` are the rows that
-    are not here because a medium could not be opened, each with the reason.
+    are not here because a medium could not be opened or an item is too long, each with the reason.
     """
 
     number: int
@@ -52,8 +52,8 @@ class Batch:
 
 
 def prepare_batch(number: int, examples: Sequence[Example], backbone: Backbone, media: MediaSource) -> Batch:
-    """Tokens and media of all items. A row with a medium that cannot be opened is left out and named in `bad`.
-    Raises ModelError that names the row of an item that is too long for the model.
+    """Tokens and media of all items. A row with a medium that cannot be opened, or with an item whose visual tokens alone
+    are too many for the model, is left out and named in `bad`.
     """
     places: dict[tuple[str, str | None], int] = {}
     unique: list[tuple[Item, list[Medium]]] = []
@@ -64,17 +64,18 @@ def prepare_batch(number: int, examples: Sequence[Example], backbone: Backbone, 
     for example in examples:
         pair = example.pair
         try:
-            opened = [_opened(item, media, places) for item in (pair.query, pair.target, *pair.negatives)]
-        except (MediaError, OSError) as error:
+            opened = [_opened(item, media, places, backbone) for item in (pair.query, pair.target, *pair.negatives)]
+        except (MediaError, ModelError, OSError) as error:
             bad.append((example.id, str(error)))
             continue
         found = []
-        for item, held in opened:
+        for item, new in opened:
             key = (item.digest, item.instruction)
             if places.setdefault(key, len(unique)) == len(unique):
-                assert held is not None
+                assert new is not None
+                held, prompt = new
                 unique.append((item, held))
-                prompts.append(_prompt(example.id, item, held, backbone))
+                prompts.append(prompt)
             found.append(places[key])
         kept.append(example)
         sides.append((found[0], found[1], found[2:]))
@@ -96,19 +97,14 @@ def prepare_batch(number: int, examples: Sequence[Example], backbone: Backbone, 
 
 
 def _opened(
-    item: Item, media: MediaSource, places: dict[tuple[str, str | None], int]
-) -> tuple[Item, list[Medium] | None]:
-    """The item as it is shown, and its media; None if the batch has it already."""
+    item: Item, media: MediaSource, places: dict[tuple[str, str | None], int], backbone: Backbone
+) -> tuple[Item, tuple[list[Medium], Prepared] | None]:
+    """The item as it is shown, with its media and prompt; None if the batch has it already."""
     shown = media.resolved(item)
-    known = (shown.digest, shown.instruction) in places
-    return shown, None if known else media.of(shown)
-
-
-def _prompt(row: str, item: Item, held: list[Medium], backbone: Backbone) -> Prepared:
-    try:
-        return backbone.prepare(render(item), [medium.grid for medium in held])
-    except ModelError as error:
-        raise ModelError(f"row {row}: {error}") from error
+    if (shown.digest, shown.instruction) in places:
+        return shown, None
+    held = media.of(shown)
+    return shown, (held, backbone.prepare(render(shown), [medium.grid for medium in held]))
 
 
 def _content(item: Item) -> int:

@@ -63,6 +63,11 @@ def own_directions(
     ]
 
 
+def gather_rows(values: Tensor) -> Tensor:
+    """Rows of all processes, one process after the other; each may have another number of them."""
+    return _gather_plain(values, _counts(len(values), values.device))
+
+
 def _counts(own: int, device: torch.device) -> list[int]:
     found = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
     dist.all_gather(found, torch.tensor([own], device=device))

@@ -65,7 +65,6 @@ def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:
         logging_nan_inf_filter=False,
         save_strategy="no" if stage.checkpoints.steps is None else "steps",
         save_steps=stage.checkpoints.steps or 500,
-        save_total_limit=stage.checkpoints.keep,
         ignore_data_skip=True,
         remove_unused_columns=False,
         report_to="none",

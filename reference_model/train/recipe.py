@@ -251,7 +251,7 @@ class Recipe(Strict):
     gradient_checkpointing: bool = True
     cache_features: bool = Field(default=True, description="keep the features of every medium on disk")
     workers: int = Field(default=0, ge=0, description="processes a device that decode media")
-    max_bad_rows: int = Field(default=0, ge=0, description="rows that may be left out because a medium fails to open")
+    max_bad_rows: int = Field(default=0, ge=0, description="rows that may be left out: a medium fails, or is too long")
     stages: Stages
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from reference_model.train.model_card import made_of, write_card
 from reference_model.train.opening import find_start, open_backbone, open_material
 from reference_model.train.recipe import Stage, StageName
 from reference_model.train.recipe_reader import Plan
+from unite_bench.encode.store import publish
 from unite_bench.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     from reference_model.train.batch import Batches
     from reference_model.train.encoder import Encoder
     from reference_model.train.trainer import ContrastiveTrainer
-    from reference_model.train.watching import Log, States, last_state, state_step
+    from reference_model.train.watching import Log, States, first_process, last_state, state_step
 
     logging.disable_progress_bar()  # the log says how far the stage is
     checkpoint = find_start(plan, start)
@@ -95,16 +96,16 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     if sharded:
         trainer.save_model(str(folder / "last"))  # every process has a piece; a whole model takes the adapters
-    if arguments.process_index == 0:
-        if sharded:
-            backbone = open_backbone(plan, checkpoint, arguments)
-            adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
-            load_adapters(adapted, folder / "last", base)
-            shutil.rmtree(folder / "last")
-        save_adapters(adapted, folder / "adapter", base)
-        write_merged(
-            plan, name, adapted, backbone, material, made_of(plan, name, checkpoint, base, material, arguments)
-        )
+    with first_process("writing the merged model", arguments.device):
+        if arguments.process_index == 0:
+            if sharded:
+                backbone = open_backbone(plan, checkpoint, arguments)
+                adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
+                load_adapters(adapted, folder / "last", base)
+                shutil.rmtree(folder / "last")
+            save_adapters(adapted, folder / "adapter", base)
+            made = made_of(plan, name, checkpoint, base, material, arguments)
+            write_merged(plan, name, adapted, backbone, made)
     return plan.merged(name)
 
 
@@ -121,15 +122,17 @@ def evaluations(
     found: list[TrainerCallback] = []
     if asked is not None and (suite := plan.suite(name)) is not None:
         from reference_model.train.live import live_embedder
-        from reference_model.train.watching import Evaluation
+        from reference_model.train.watching import Evaluation, InFirstProcess
 
         wrap = live_embedder(backbone, start, plan.recipe.name)
-        found.append(Evaluation(wrap, trainer.log, suite, asked.steps, plan.folder(name) / "results"))
+        scores = Evaluation(wrap, trainer.log, suite, plan.folder(name) / "results")
+        found.append(InFirstProcess(scores, asked.steps))
     if asked is not None and asked.scenes is not None:
         from reference_model.nano.scene_validation import open_scenes
 
         with arguments.main_process_first():
-            found.append(open_scenes(asked.scenes, asked.steps, plan.work, backbone, trainer.log))
+            scenes = open_scenes(asked.scenes, asked.steps, plan.work, backbone, trainer.log)
+        found.append(InFirstProcess(scenes, asked.steps))
     return found
 
 
@@ -150,7 +153,7 @@ def check_run(
         check_same(path.parent, own)
     elif arguments.process_index == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+        publish(path, (json.dumps(own, indent=2) + "\n").encode())
 
 
 def check_same(folder: Path, own: dict[str, Any]) -> None:
@@ -167,9 +170,7 @@ def check_same(folder: Path, own: dict[str, Any]) -> None:
         )
 
 
-def write_merged(
-    plan: Plan, name: StageName, adapted: Any, backbone: Backbone, material: Material, made: dict[str, Any]
-) -> None:
+def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, made: dict[str, Any]) -> None:
     """The stage's model with its adapters merged, as a checkpoint folder with its card; it appears whole or not at all."""
     import torch
 
@@ -178,8 +179,7 @@ def write_merged(
     model = adapted.merge_and_unload()
     if not all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values()):
         raise ModelError(f"{name}: a merged weight is no number; lower the rate, and train again from the last state")
-    trained_on = backbone.settings.training_sets
-    sets = None if trained_on is None else tuple(sorted({*trained_on, *material.training_sets}))
+    sets = tuple(made["sources"]) if made["base"]["sources known"] else None
     fresh = plan.folder(name) / "merged.new"
     shutil.rmtree(fresh, ignore_errors=True)
     save_checkpoint(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from reference_model.train.gradient_cache import cached_step
 from reference_model.train.media import Medium
 from reference_model.train.objective import Objective, summary
 from reference_model.train.recipe import Stage
-from unite_bench.errors import ModelError
+from unite_bench.errors import DataError, ModelError
 
 TEMPERATURE_FILE = "temperature.json"
 Chunk = tuple[list[Prepared], list[list[Medium]]]
@@ -51,6 +51,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
         self.loss_is_scaled_for_ga = False  # each batch of a step gives a mean of its own
         self.stage, self.objective = stage, Objective(stage.loss)
         self._workers, self._bad_rows = workers, bad_rows
+        self._saved = 0
         self._described = torch.zeros(2, 8, dtype=torch.float64)
 
     def get_train_dataloader(self) -> Loader:
@@ -63,17 +64,36 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
     def _run_epoch(self, *, steps_in_epoch: int, **given: Any) -> None:
         """A resumed run has fewer batches left than there are in all. The Trainer, which counts them from the start of its
         loader, would miss the last one, and with it the step of an uneven accumulation."""
+        self._saved = int(self.state.global_step)
         super()._run_epoch(steps_in_epoch=steps_in_epoch - self._first_batch(), **given)
 
     def _first_batch(self) -> int:
         return int(self.state.global_step) * self.stage.batches.accumulate
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], None]:
+        """The batches of a step. Too many bad rows end the run before it, in all processes, with its steps saved."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        try:
+            for batch in batches:
+                self._bad_rows.add(batch)
+        except DataError:
+            if self.state.global_step > self._saved:
+                self._save_checkpoint(self.model, None)
+                self.callback_handler.on_save(self.args, self.state, self.control)
+            raise
+        return batches, None
+
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> None:
         return None
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
-        self._bad_rows.add(inputs)
         return inputs.to(self.args.device)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self._saved = int(self.state.global_step)
 
     def floating_point_ops(self, inputs: Batch) -> int:
         return 0  # transformers' rule counts the tokens of one padded tensor; cost.py counts ours

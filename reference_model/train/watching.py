@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,9 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
 
-from unite_bench.callbacks.scoring import Wrap
 from unite_bench.callbacks.transformers import CheckpointCallback
+from unite_bench.encode.store import publish
+from unite_bench.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -53,7 +56,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
         kept = [line for line in whole if json.loads(line)["step"] <= state.global_step]
         self._started = time.monotonic() - (json.loads(kept[-1])["seconds"] if kept else 0.0)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(kept), encoding="utf-8")
+        publish(self.path, "".join(kept).encode())
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step == state.max_steps:
@@ -90,10 +93,12 @@ class Log(TrainerCallback):  # type: ignore[misc]
 
 
 class States(TrainerCallback):  # type: ignore[misc]
-    """Asks for a state every so many minutes, as the first process counts them, and marks each that is whole."""
+    """Asks for a state every so many minutes, as the first process counts them, and marks each that is whole. Only then do
+    older ones go: there is always a whole one."""
 
     def __init__(self, checkpoints: Checkpoints):
         self.period = None if checkpoints.minutes is None else checkpoints.minutes * 60
+        self.keep = checkpoints.keep
         self._last = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -105,7 +110,11 @@ class States(TrainerCallback):  # type: ignore[misc]
         if dist.is_initialized():
             dist.barrier()  # every process has written its random state
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"{PREFIX}{state.global_step}" / WHOLE).touch()
+            folder = Path(args.output_dir)
+            (folder / f"{PREFIX}{state.global_step}" / WHOLE).touch()
+            kept = sorted((path.parent for path in folder.glob(f"{PREFIX}*/{WHOLE}")), key=state_step)[-self.keep :]
+            for old in set(folder.glob(f"{PREFIX}*")) - set(kept):
+                shutil.rmtree(old, ignore_errors=True)  # what is left of it goes the next time
 
 
 def _first_says(due: bool, device: torch.device) -> bool:
@@ -116,16 +125,40 @@ def _first_says(due: bool, device: torch.device) -> bool:
     return bool(said.item())
 
 
-class Evaluation(CheckpointCallback):
-    """The harness's score of a small suite, every so many steps; not at every saved state, which may be more often."""
+@contextmanager
+def first_process(what: str, device: torch.device) -> Iterator[None]:
+    """Around what the first process does alone, under this name. The others wait for it, and where it fails, they end too.
+    Raises ModelError in them."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        done = _first_says(done, device)
+    if not done:
+        raise ModelError(f"{what} failed in the first process, which says why; mend that, and start all of them again")
 
-    def __init__(self, wrap: Wrap, log: Callable[[dict[str, float]], None], suite: str, steps: int, results: Path):
-        super().__init__(wrap, log, suite, results)
-        self.steps = steps
+
+class InFirstProcess(TrainerCallback):  # type: ignore[misc]
+    """A callback that scores the model in the first process alone, every `steps` steps and at the end."""
+
+    def __init__(self, scores: TrainerCallback, steps: int):
+        self.scores, self.steps = scores, steps
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        with first_process("the evaluation", args.device):
+            self.scores.on_train_begin(args, state, control, **kwargs)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.steps == 0 or state.global_step == state.max_steps:
-            self._once(state, kwargs["model"])
+            with first_process("the evaluation", args.device):
+                self.scores.on_step_end(args, state, control, **kwargs)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        return
+
+class Evaluation(CheckpointCallback):
+    """The harness's score of a small suite after a step: `InFirstProcess` says after which."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._once(state, kwargs["model"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from reference_model.train.opening import find_start
 from reference_model.train.plan import reading_of
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
-from unite_bench.errors import UsageError
+from reference_model.train.watching import WHOLE, States, last_state, state_step
+from unite_bench.errors import DataError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,49 @@ def test_a_run_killed_before_an_uneven_last_step_takes_it(ground: Ground, monkey
     assert len(ground.losses("whole")) == 2
     assert ground.losses("parts") == ground.losses("whole")
     assert same(merged / "model.safetensors", whole / "model.safetensors")
+
+
+def test_a_run_that_bad_rows_end_goes_on_from_the_step_before(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clip of the second batch is gone; more is allowed then, and the run is that which was allowed it at once. One row
+    of 23 fills no batch, and that is said."""
+    ground = Ground(make_data(tmp_path / "data"), tiny, tmp_path)
+    shutil.rmtree(ground.data / "clip")
+    stage = {"steps": None, "epochs": 1, "batches": {"per_device": 11}, "checkpoints": {"steps": 50}}
+    with pytest.raises(DataError, match=r"1 rows cannot be trained on, and max_bad_rows is 0; the last here: \('d:0'"):
+        train_stage(ground.plan("parts", stage, seed=2), "adaptation")
+    assert "adaptation: rows in no batch, over all epochs: 1;" in capsys.readouterr().err
+    states = tmp_path / "parts/adaptation/states"
+    assert state_step(last_state(states)) == len(ground.losses("parts")) == 1
+    written = (states / "checkpoint-1" / WHOLE).stat().st_mtime_ns
+    with pytest.raises(DataError, match="max_bad_rows is 0"):
+        train_stage(ground.plan("parts", stage, seed=2), "adaptation")
+    assert (states / "checkpoint-1" / WHOLE).stat().st_mtime_ns == written, "a whole state is not written over"
+    parts = train_stage(ground.plan("parts", stage, seed=2, max_bad_rows=1), "adaptation")
+    whole = train_stage(ground.plan("whole", stage, seed=2, max_bad_rows=1), "adaptation")
+    assert ground.losses("parts") == ground.losses("whole")
+    assert same(parts / "model.safetensors", whole / "model.safetensors")
+
+
+def test_a_whole_state_goes_only_when_a_newer_one_is_whole(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between writing the second state and marking it, where one is kept: the first is there to go on from."""
+    plan = ground.plan(stage={"steps": 3, "checkpoints": {"steps": 1, "keep": 1}})
+    marked = States.on_save
+
+    def dying(self: States, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step == 2:
+            raise KeyboardInterrupt
+        marked(self, args, state, control, **given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(States, "on_save", dying)
+        train_stage(plan, "adaptation")
+    states = ground.folder / "run/adaptation/states"
+    assert state_step(last_state(states)) == 1
+    (states / "checkpoint-2").rename(states / "checkpoint-0")  # torn ones go as well
+    train_stage(plan, "adaptation")
+    assert [path.name for path in states.iterdir()] == ["checkpoint-3"]
 
 
 def test_the_length_of_a_prompt_is_the_checkpoints_unless_the_recipe_gives_one(ground: Ground) -> None:

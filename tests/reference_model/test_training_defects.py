@@ -27,10 +27,12 @@ import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file
-from training_folder import PICTURES, Ground, make_data, picture, rows, text
+from training_folder import PICTURES, TASK, Ground, make_data, picture, rows, text
+from transformers import TrainerState
 
 from reference_model.backbone import Backbone
 from reference_model.curation.rows import Row
+from reference_model.prompt import render
 from reference_model.train.adapters import add_adapters, trained
 from reference_model.train.bad_rows import BadRows
 from reference_model.train.batch import Batch, prepare_batch
@@ -42,24 +44,9 @@ from reference_model.train.pairs import Pair
 from reference_model.train.recipe import Frames, Lora, Loss
 from reference_model.train.recipe_reader import read_recipe
 from reference_model.train.run import train_stage
-from unite_bench.errors import DataError, ModelError
+from reference_model.train.watching import Log
+from unite_bench.errors import DataError
 from unite_bench.items import File, Image, Item
-
-TASK = """
-name: own
-version: 1
-title: Words to words
-granularity: coarse
-source: {kind: files, path: rows.jsonl}
-queries: {modality: text, text: asked}
-candidates: {modality: text, text: said}
-qrels: by-row
-pool: corpus
-metrics: [hit@1]
-primary: hit@1
-licence: CC0-1.0
-citation: none
-"""
 
 
 @pytest.fixture()
@@ -129,19 +116,40 @@ def test_11_a_bad_row_is_listed_and_left_out_and_no_other_takes_its_place(ground
     train_stage(ground.plan("strict", everything, max_bad_rows=2), "adaptation")  # two of the four are mended
 
 
-def test_a_row_that_is_too_long_is_named(ground: Ground) -> None:
+def test_a_row_that_is_too_long_is_a_bad_row_and_nothing_of_it_is_encoded(ground: Ground) -> None:
     backbone = Backbone.load(ground.base)
-    backbone.settings = replace(backbone.settings, max_length=20)
-    given = [Example("z:9", Pair(text("seen"), picture(ground.data, 0)), False)]
-    with pytest.raises(ModelError, match="row z:9: visual and template tokens alone exceed max_length 20"):
-        prepare_batch(0, given, backbone, AnyMedia(backbone.preprocessing, Frames(), None))
+    backbone.settings = replace(backbone.settings, max_length=len(backbone.prepare(render(text("seen")), [])))
+    given = [Example("z:8", Pair(text("seen"), text("one")), False)]
+    given.append(Example("z:9", Pair(text("else"), picture(ground.data, 0)), False))
+    batch = prepare_batch(0, given, backbone, AnyMedia(backbone.preprocessing, Frames(), None))
+    ((row, reason),) = batch.bad
+    assert row == "z:9" and "visual and template tokens alone exceed max_length" in reason
+    assert batch.rows == ("z:8",) and len(batch.prompts) == len(batch.media) == len(batch.contents) == 2
 
 
 def test_bad_rows_of_batches_that_come_again_are_forgotten(tmp_path: Path) -> None:
+    """And a line that a kill has torn is none."""
     lines = [json.dumps({"row": f"a:{batch}", "batch": batch, "reason": "torn"}) + "\n" for batch in (1, 2, 5)]
-    (tmp_path / "bad-rows.jsonl").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "bad-rows.jsonl").write_text("".join(lines) + lines[0][:-9], encoding="utf-8")
     assert set(BadRows(tmp_path, limit=3, first=4).reasons) == {"a:1", "a:2"}
     assert (tmp_path / "bad-rows.jsonl").read_text(encoding="utf-8") == "".join(lines[:2])
+
+
+def test_a_kill_while_notes_are_rewritten_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, log = tmp_path / "bad-rows.jsonl", tmp_path / "training.jsonl"
+    bad.write_text('{"row": "a:1", "batch": 1, "reason": "torn"}\n{"row": "a:2", "batch": 9, "reason": "torn"}\n')
+    log.write_text('{"step": 1, "seconds": 1.0}\n{"step": 2, "seconds": 2.0}\n')
+    before = bad.read_text(), log.read_text()
+
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        BadRows(tmp_path, limit=3, first=4)
+    with pytest.raises(KeyboardInterrupt):
+        Log(log, "adaptation").on_train_begin(None, TrainerState(global_step=1), None)  # type: ignore[arg-type]
+    assert (bad.read_text(), log.read_text()) == before
 
 
 @pytest.mark.parametrize("kind", ["Qwen2VL", "Qwen2_5_VL", "Qwen3VL"])
@@ -166,7 +174,7 @@ def one_rank(rank: int, world: int, port: int, recipes: list[Path]) -> None:
     named |= {"TORCHELASTIC_USE_AGENT_STORE": True, "TORCHELASTIC_RESTART_COUNT": 0}  # as torchrun has it
     os.environ.update({key: str(value) for key, value in named.items()})
     for recipe in recipes:
-        train_stage(read_recipe(recipe), "adaptation")
+        assert (train_stage(read_recipe(recipe), "adaptation") / "config.json").exists(), "the first has written it"
     torch.distributed.destroy_process_group()
 
 

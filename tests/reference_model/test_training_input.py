@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from threading import Thread
@@ -93,6 +94,18 @@ def test_a_stage_that_its_warm_up_takes_whole(ground: Ground) -> None:
 def test_a_folder_that_is_no_checkpoint_stands_in_the_recipe(ground: Ground) -> None:
     (ground.base / "config.json").unlink()
     refused(ground, UniteBenchError, r"recipe.yaml:\d+:1: .*no checkpoint here")
+
+
+def test_a_kill_while_the_run_is_noted_leaves_no_half_of_a_note(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(ground.plan(), "adaptation")
+    assert not (ground.folder / "run/adaptation/run.json").exists()
 
 
 def test_a_torn_index_line_is_not_read_and_lost_numbers_are_an_error(tmp_path: Path) -> None:
