@@ -165,7 +165,7 @@ def _whole(number: int, examples: Sequence[Example], backbone: Backbone, media: 
     batch = prepare_batch(number, examples, backbone, media)
     if batch.bad:
         row, reason = batch.bad[0]
-        raise MediaError(f"row {row}: {reason}; the step `validity` finds and drops such rows")
+        raise MediaError(f"row {row}: {reason}; the step `validity` drops rows with broken media")
     return batch
 
 
