@@ -187,10 +187,17 @@ def _body(made: dict[str, Any]) -> list[str]:
         said += ["Pairs drawn from rendered scenes and train splits; the recipe has sets and seeds."]
     said += ["", "## Loss", "", *_table(("step", "loss", "rate"), made["losses"])]
     if made["scores"]:
-        names = sorted({name for _, scores in made["scores"] for name in scores})
-        scored = [[step, *(scores.get(name, "") for name in names)] for step, scores in made["scores"]]
-        said += ["Scores while it was trained, of a small suite (see docs/checkpoints.md of unite-bench):", ""]
-        said += _table(("step", *names), scored)
+        by_step: dict[int, dict[str, float]] = {}
+        for step, scores in made["scores"]:
+            by_step.setdefault(step, {}).update(scores)
+        names = sorted({name for scores in by_step.values() for name in scores})
+        said += [
+            "Scores by step, of what the recipe evaluates on: the tasks of a small suite and their `mean` above chance "
+            "(see docs/checkpoints.md of unite-bench), hit@1 on scenes that are drawn for it.",
+            "",
+        ]
+        scored = [[name, *(scores.get(name, "") for scores in by_step.values())] for name in names]
+        said += _table(("score", *map(str, by_step)), scored)
     recipe = yaml.safe_dump(made["whole recipe"], sort_keys=False, allow_unicode=True).rstrip()
     return [*said, "## Recipe", "", "```yaml", recipe, "```", ""]
 

@@ -83,6 +83,16 @@ def test_neither_card_nor_record_names_a_folder_of_the_machine(merged: Path) -> 
     assert manifest["facts"] == {"schema": 1, "seed": 0}  # and not `root`, where its media lie
 
 
+def test_scores_of_one_step_stand_in_one_column(merged: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(merged, tmp_path / "copy")
+    made = json.loads((copy / "made.json").read_text(encoding="utf-8"))
+    made["scores"] = [[5, {"t": 0.5, "mean": 0.25}], [5, {"drawn": 0.125}], [9, {"t": 0.75}]]
+    (copy / "made.json").write_text(json.dumps(made), encoding="utf-8")
+    card = write_card(copy).read_text(encoding="utf-8")
+    rows = ["| score | 5 | 9 |", "|---|---|---|", "| drawn | 0.125 |  |", "| mean | 0.25 |  |", "| t | 0.5 | 0.75 |"]
+    assert "\n".join(rows) in card
+
+
 def test_a_merged_model_is_called_after_its_recipe_and_stage(merged: Path, tmp_path: Path) -> None:
     assert Checkpoint.find(str(merged)).name == f"small-{merged.parent.name}"
     assert Checkpoint.find(str(shutil.copytree(merged, tmp_path / "shop"))).name == "shop"
