@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reference_model.cost.devices import UTILISATION, device_of
+from reference_model.study.design import RUNS
 from unite_bench.errors import UniteBenchError
-
-RUNS = Path(__file__).parent / "study" / "runs.jsonl"
 
 
 def main(arguments: list[str] | None = None) -> int:

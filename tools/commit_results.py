@@ -3,8 +3,9 @@
     unite-bench run --model reference --suite all --results out      # and the baselines
     python tools/commit_results.py out
 
-Partial results are refused. The README's tables, the differences of the suite `checkpoint` in docs/checkpoints.md and nano's
-profile in docs/nano.md stand between two comments, never edited by hand; a test compares them with what the tool writes.
+Partial results are refused. The README's tables, the differences of the suite `checkpoint` in docs/checkpoints.md, nano's
+profile in docs/nano.md and the study's verdicts in reference_model/README.md stand between two comments, never edited by
+hand; a test compares them with what the tool writes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from reference_model.study.design import RUNS
+from reference_model.study.verdicts import finished, judge, read_runs, table
 from unite_bench import results
 from unite_bench.callbacks.subset import differences, pairs_with_full
 from unite_bench.report.board import Wanted, boards
@@ -59,10 +62,17 @@ def small_suite() -> str:
     return "\n".join(["| embedder | small less full, in points |", "|---|---:|", *rows])
 
 
+def verdicts() -> str:
+    """What the study has found, of the families of comparisons that have all their runs."""
+    runs = read_runs(RUNS)
+    return table(judge(runs, finished(runs)))
+
+
 GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "README.md", "results", tables),
     (ROOT / "docs" / "checkpoints.md", "small suite", small_suite),
     (ROOT / "docs" / "nano.md", "profile", profile),
+    (ROOT / "reference_model" / "README.md", "verdicts", verdicts),
 )  # page, name of its two comments, what stands between them
 
 

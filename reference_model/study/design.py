@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 Mask = Literal["modality", "none", "random"]
 
+RUNS = Path(__file__).with_name("runs.jsonl")
 PAIRS = 8_192  # of every arm, over all its phases, but for the arms at equal tokens
 BATCH = 64
 SEEDS = 6

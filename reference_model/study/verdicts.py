@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reference_model.study.design import COMPARISONS, MARGINS, Comparison
+from reference_model.study.design import ARMS, COMPARISONS, MARGINS, Comparison
 from unite_bench.errors import UsageError
 from unite_bench.stats.multiplicity import holm
 
@@ -60,12 +60,23 @@ def judge(runs: Runs, comparisons: Sequence[Comparison] = COMPARISONS) -> list[V
     held = [(c, *differences(runs, c)) for c in comparisons]
     held = [(c, d, means) for c, d, means in held if d.size > 1]
     raw = [_p_value(d) for _, d, _ in held]
-    groups = [("primary",) if c.primary else ("secondary", c.family) for c, _, _ in held]
+    groups = [_group(c) for c, _, _ in held]
     adjusted = np.ones(len(held))
     for group in set(groups):
         own = [n for n, other in enumerate(groups) if other == group]
         adjusted[own] = holm(np.array([raw[n] for n in own]))
     return [_verdict(c, d, means, float(p)) for (c, d, means), p in zip(held, adjusted, strict=True)]
+
+
+def finished(runs: Runs, comparisons: Sequence[Comparison] = COMPARISONS) -> list[Comparison]:
+    """Those of the groups within which p is adjusted that have all their runs."""
+    lacking = {arm.label for arm in ARMS if any((arm.label, seed) not in runs for seed in range(arm.seeds))}
+    open_groups = {_group(c) for c in comparisons if {c.arm, c.against} & lacking}
+    return [c for c in comparisons if _group(c) not in open_groups]
+
+
+def _group(comparison: Comparison) -> str:
+    return "primary" if comparison.primary else comparison.family
 
 
 def differences(runs: Runs, comparison: Comparison) -> tuple[Doubles, tuple[float, float]]:

@@ -18,7 +18,7 @@ from reference_model.study import endpoints, run, worlds
 from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Arm, Comparison, Phase
 from reference_model.study.figure import draw_verdicts
 from reference_model.study.run import draw, losses_of, pairs_of, planned, run_all, run_arm, target_set
-from reference_model.study.verdicts import judge, read_runs, table
+from reference_model.study.verdicts import finished, judge, read_runs, table
 from reference_model.study.worlds import Laboratory, training_kinds
 from reference_model.train.features import cached_features, compute_features
 from reference_model.train.mamcl import Options, Side, dense_losses, directions, negatives
@@ -280,3 +280,16 @@ def test_the_figure_shows_every_comparison_and_none_is_an_error(tmp_path) -> Non
     )
     with pytest.raises(UsageError, match="no comparison has two paired seeds"):
         draw_verdicts([], tmp_path / "none.png")
+
+
+def test_a_family_is_finished_when_every_arm_in_its_comparisons_has_all_its_seeds() -> None:
+    row = dict.fromkeys(("same", "union", "bias", "images", "fine"), 0.5)
+    runs = {(arm.label, seed): row for arm in ARMS for seed in range(arm.seeds) if arm.family in ("mask", "fine")}
+    assert {c.family for c in finished(runs)} == {"mask", "fine"}
+    assert {c for c in COMPARISONS if c.primary} < set(finished(runs))
+    del runs["fine/none", 5]
+    assert {c.family for c in finished(runs)} == {"mask"}
+    del runs["mask/mamcl-1d", 0]
+    assert finished(runs) == [c for c in COMPARISONS if c.primary]
+    del runs["mask/infonce", 9]
+    assert finished(runs) == []
