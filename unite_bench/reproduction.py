@@ -139,6 +139,9 @@ def _ways_to_show(task: Task, settings: Settings, encoder: Encoder) -> list[Sett
     if any(side.instruction is not None for side in sides):
         wordings: list[Any] = ["task", "none", *(["published"] if all(side.published for side in sides) else [])]
         ways += [replace(settings, instructions=wording) for wording in wordings if wording != settings.instructions]
+    own = replace(settings, instructions="model")
+    if own != settings and own.own_wording(task, encoder.embedder.card) is not None:
+        ways.append(own)
     clips = any(side.video is not None for side in sides)
     if clips and encoder.embedder.card.frames is not None:
         ways += [replace(way, frames="native" if way.frames == "controlled" else "controlled") for way in ways]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,22 @@ def test_numbers_that_nothing_gives_name_the_nearest_reading(tried: list[Attempt
     assert offs == sorted(offs)
     alike = next(row for row in table.rows if row.name.startswith("duplicates: keep"))
     assert alike.name == "duplicates: keep; duplicates: by-name"
+
+
+def test_the_wording_of_the_card_is_a_reading(task: Task, tried: list[Attempt], tmp_path: Path) -> None:
+    class Worded(Turned):
+        card = replace(Turned.card, instructions={"text>text": "As the model puts it."})
+
+    found = list(attempts(Encoder(Worded(), tmp_path), [task], "hit@1", Settings()))
+    own = {a.words: a.score for a in found if a.measure == "hit@1" and a.words.startswith("the model's own")}
+    assert own["the model's own instructions"] == pytest.approx(HONEST) and len(own) == len(found) / 2 / 3
+    assert not any("own instructions" in attempt.words for attempt in tried), "this card has none"
+
+
+def test_data_that_are_not_here_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNITE_BENCH_DATA", str(tmp_path))
+    with pytest.raises(UsageError, match="data of mmeb-cirr are not here; `unite-bench data get mmeb-cirr` fetches"):
+        reproduce("random", "mmeb-cirr", score="44.2", store=tmp_path)
 
 
 def test_what_the_store_lacks_is_named_and_the_model_not_loaded(task: Task, tmp_path: Path) -> None:

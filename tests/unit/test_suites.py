@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from unite_bench.spec.catalogue import entries_of, load_suite, task_files
+from unite_bench.spec.catalogue import entries_of, load_entry, load_suite, task_files
 from unite_bench.spec.model import Task
 
 # UNITE: 23 directions of its own and the 36 of MMEB. MMEB: 10 classification, 10 VQA, 12 retrieval, 4 grounding.
@@ -77,3 +77,19 @@ def test_contamination_is_told_where_it_is_known() -> None:
     told = {entry.name for entry in entries_of(load_suite("all")) if any("unite" in name for name in entry.trained_on)}
     assert {"unite-mscoco-t2i", "unite-mscoco-mbeir-i2t", "unite-webvid-covr", "mteb-mscocot2iretrieval"} <= told
     assert len(told & set(names("mmeb"))) == 20, "the in-domain tasks of MMEB"
+
+
+@pytest.mark.parametrize("dataset", ["mscoco", "cirr", "nights", "visualnews", "webqa"])
+def test_a_dataset_that_mmeb_trains_on_is_in_domain_under_every_name(dataset: str) -> None:
+    entries = [entry for entry in entries_of(load_suite("all")) if re.search(rf"-{dataset}(-|i|t|$)", entry.name)]
+    assert {entry.name.split("-")[0] for entry in entries} >= {"mmeb", "mteb"}
+    assert [entry.name for entry in entries if "mmeb-train" not in entry.trained_on] == []
+
+
+def test_a_count_of_media_is_on_the_side_of_the_media() -> None:
+    """Papers give 5,000 pictures and 670 clips; how many captions are asked or held is what is not known."""
+    for name, media in (("unite-mscoco", 5000), ("unite-msvd", 670)):
+        asked, held = (
+            load_entry(f"{name}-{d}").expected for d in (("i2t", "t2i") if "coco" in name else ("v2t", "t2v"))
+        )
+        assert asked and held and (asked.queries, asked.candidates) == (media, None) == (held.candidates, held.queries)

@@ -44,12 +44,14 @@ def reproduce(
     Vectors come from the store; run the model on the task first, or give --encode.
     """
     from unite_bench.encode.run import Encoder
+    from unite_bench.errors import UsageError
     from unite_bench.protocol import Settings
     from unite_bench.published import load_published
     from unite_bench.registry import load_embedder
     from unite_bench.report.formats import FORMATS
     from unite_bench.report.reproduction_table import reproduction_table
     from unite_bench.reproduction import as_printed, attempts, printed_scores
+    from unite_bench.sources.opening import missing_datasets
     from unite_bench.spec.catalogue import load_task
 
     asked = [load_task(name) for name in (task, *(also or ()))]
@@ -59,6 +61,10 @@ def reproduce(
         found = [as_printed(score, measure or asked[0].primary, name)]
     else:
         found = printed_scores(load_published(published or ()), asked[0].name, name)
+    if absent := [of.name for of in asked if missing_datasets(of)]:
+        raise UsageError(
+            f"data of {', '.join(absent)} are not here; `unite-bench data get {' '.join(absent)}` fetches them"
+        )
     settings = Settings(reader=reader.value, device=device, dtype=dtype.value)
     encoder = Encoder(embedder, store, device, dtype.value, may_encode=encode)
     tables = []
