@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,9 +25,9 @@ def batch(number: int, bad: list[str]) -> Batch:
     return Batch(number, ("good",), [], [], none, none, none, none, none, False, reasons)
 
 
-def one_rank(rank: int, port: int, folder: Path) -> None:
+def one_rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    dist.init_process_group("gloo", f"file://{folder}.meeting", world_size=2, rank=rank)
     bad = BadRows(folder, limit=3)
     met = ([["a:1", "a:2"], [], ["a:3"]], [[], ["a:2", "a:1"], ["a:3"]])  # another order in every epoch
     for number, rows in enumerate(met[rank]):
@@ -46,11 +45,9 @@ def one_rank(rank: int, port: int, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_bad_row_counts_once_and_an_error_of_the_first_process_ends_all(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(one_rank, (port, tmp_path), nprocs=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad-rows-1.jsonl", "bad-rows.jsonl"]
+    folder = tmp_path / "run"
+    multiprocessing.spawn(one_rank, (folder,), nprocs=2)
+    assert sorted(path.name for path in folder.iterdir()) == ["bad-rows-1.jsonl", "bad-rows.jsonl"]
 
 
 @pytest.mark.parametrize("done", [True, False])

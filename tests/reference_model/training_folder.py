@@ -112,7 +112,8 @@ class Ground:
     folder: Path
 
     def plan(self, out: str = "run", stage: dict[str, Any] | None = None, **changes: Any) -> Plan:
-        """A recipe of two alike stages, the second of two steps; `stage` changes both, mappings key by key."""
+        """A recipe of two alike stages, the second of two steps; `stage` changes both, mappings key by key. What is None
+        is left out."""
         own = {**STAGE}
         for key, value in (stage or {}).items():
             own[key] = {**own[key], **value} if isinstance(value, dict) and key in own and key != "data" else value
@@ -130,7 +131,8 @@ class Ground:
             "stages": {"adaptation": own, "instruction": {**own, "steps": 2, "epochs": None}},
             **changes,
         }
-        (self.folder / "recipe.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+        said = {key: value for key, value in whole.items() if value is not None}
+        (self.folder / "recipe.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
         return read_recipe(self.folder / "recipe.yaml")
 
     def log(self, out: str = "run", stage: str = "adaptation") -> list[dict[str, Any]]:
