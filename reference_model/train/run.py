@@ -118,11 +118,13 @@ def evaluations(
     arguments: TrainingArguments,
 ) -> list[TrainerCallback]:
     """The scores that the recipe asks for: of a suite, of scenes."""
+    from reference_model.train.watching import InFirstProcess
+
     asked = plan.stage(name).evaluation
     found: list[TrainerCallback] = []
     if asked is not None and (suite := plan.suite(name)) is not None:
         from reference_model.train.live import live_embedder
-        from reference_model.train.watching import Evaluation, InFirstProcess
+        from reference_model.train.watching import Evaluation
 
         wrap = live_embedder(backbone, start, plan.recipe.name)
         scores = Evaluation(wrap, trainer.log, suite, plan.folder(name) / "results")
