@@ -209,6 +209,30 @@ def test_text_from_data_is_shown_as_text(open_page: Any, tables: Path) -> None:
     expect(page.locator(".asked .text")).to_have_css("direction", "rtl")
 
 
+def test_the_page_may_not_ask_anyone_for_anything(open_page: Any, tables: Path) -> None:
+    page = opened(open_page, tables)
+    refused = page.evaluate(
+        """() => new Promise((done) => {
+            document.addEventListener("securitypolicyviolation", (event) => done(event.effectiveDirective));
+            document.body.append(Object.assign(new Image(), { src: "http://127.0.0.1:1/picture.png" }));
+            setTimeout(() => done("let through"), 5000);
+        })"""
+    )
+    assert refused == "img-src"
+    assert all("http://127.0.0.1:1/picture.png" in said for said in open_page.wrong)  # what it has blocked, it also says
+    open_page.wrong.clear()
+
+
+def test_the_bar_is_cut_by_how_many_queries_have_an_outcome(open_page: Any, tables: Path) -> None:
+    page = opened(open_page, tables)
+    for bar in page.locator(".bar").all():
+        shares = bar.locator("span").evaluate_all("of => of.map((each) => [+each.dataset.count, each.offsetWidth])")
+        counts, widths = zip(*shares, strict=True)
+        assert sum(counts) == QUERIES
+        for count, width in shares:
+            assert width == pytest.approx(sum(widths) * count / QUERIES, abs=2)
+
+
 def test_a_long_text_is_cut_until_it_is_asked_for(open_page: Any, tables: Path) -> None:
     page = opened(open_page, tables, "#query=q4")
     shown = page.locator(".asked .text")
@@ -224,7 +248,7 @@ def test_a_clip_plays_and_gives_way_to_its_frames_again(open_page: Any, clips: P
     hit = page.locator(".hit").first
     expect(hit.locator(".strip span")).to_have_count(8)
     hit.get_by_text("Play").click()
-    page.wait_for_function("document.querySelector('video')?.currentTime > 0.1")
+    page.wait_for_function("() => document.querySelector('video')?.currentTime > 0.1")
     assert page.evaluate("document.querySelector('video').videoWidth") > 200
     hit.get_by_text("Frames").click()
     expect(page.locator("video")).to_have_count(0)

@@ -249,6 +249,7 @@ function listen() {
 }
 
 async function start() {
+  for (const share of document.querySelectorAll(".bar [data-count]")) share.style.flexGrow = share.dataset.count;
   view.index = await pieces.load("index", 0);
   const of = readAddress();
   choose(of);
