@@ -18,7 +18,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from calibration_samples import CAPTIONS, QUERIES, RESAMPLES, Tally, apart, chances, grid, one_task, paired_hits, seeded
+from calibration_samples import (
+    CAPTIONS,
+    QUERIES,
+    RESAMPLES,
+    Tally,
+    alike_chances,
+    apart,
+    chances,
+    grid,
+    one_task,
+    paired_hits,
+    seeded,
+)
 from calibration_tables import missed, written
 from scipy import stats
 
@@ -29,6 +41,7 @@ from unite_bench.stats.intervals import clustered_wilson, relative_variance
 from unite_bench.stats.ranks import rank_sets
 from unite_bench.stats.sign_flip import sign_flip
 from unite_bench.stats.student import over_other_queries, over_other_tasks
+from unite_bench.stats.suites import mean_interval
 
 Row = dict[str, float]
 FIGURES = Path(__file__).parent / "figures"
@@ -71,6 +84,25 @@ def reciprocal_ranks(trials: int) -> Iterator[Row]:
                         tally.add("query bootstrap", (values.mean() - half, values.mean() + half))
                         tally.add_bootstraps(one_task(totals[:, None], captions), ONE)
                 yield {"captions": captions, "queries": queries, "media": media, "mean": truth} | tally.row()
+
+
+def suite_means(trials: int) -> Iterator[Row]:
+    """Coverage of the mean of three tasks that find the same media hard, weighted 1/4, 1/4, 1/2: from the intervals of the
+    tasks, and from those as if the tasks were independent."""
+    weights = np.array([0.25, 0.25, 0.5])
+    for captions in (1, 5):
+        for media in (50, 200):
+            for shares in ((0.02, 0.02, 0.02), (0.5, 0.5, 0.5), (0.1, 0.3, 0.05), (0.02, 0.5, 0.98)):
+                random, tally = seeded(8, captions, media, *shares), Tally(float(weights @ shares))
+                sizes = np.full((media, 3), float(captions))
+                for _ in range(trials):
+                    hits = random.binomial(captions, alike_chances(random, shares, media)).astype(float)
+                    found = ClusterSums(hits[:, :, None], sizes)
+                    each = [clustered_wilson(hits[:, n], sizes[:, n]) for n in range(3)]
+                    tally.add("used", mean_interval(found, weights, each))
+                    tally.add("tasks apart", mean_interval(apart(found), weights, each))
+                named = {f"p{n + 1}": p for n, p in enumerate(shares)}
+                yield {"captions": captions, "media": media} | named | tally.row()
 
 
 def differences(trials: int) -> Iterator[Row]:
@@ -154,7 +186,7 @@ def ranks(trials: int) -> Iterator[Row]:
 
 SECTIONS: dict[str, Callable[[int], Iterator[Row]]] = {
     section.__name__: section
-    for section in (proportions, reciprocal_ranks, differences, tests, suites, other_tasks, ranks)
+    for section in (proportions, reciprocal_ranks, suite_means, differences, tests, suites, other_tasks, ranks)
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from unite_bench.stats.bootstrap import Interval, bca, percentile, resample
 from unite_bench.stats.clusters import ClusterSums
@@ -35,6 +36,13 @@ def chances(random: np.random.Generator, p: float, media: int) -> Doubles:
     """Chances of a hit with mean p, one a medium."""
     spread = 1 / CORRELATION - 1
     return random.beta(p * spread, (1 - p) * spread, media)
+
+
+def alike_chances(random: np.random.Generator, shares: Sequence[float], media: int) -> Doubles:
+    """Chances of a hit in several tasks, (media, tasks): a medium stands at the same quantile of each."""
+    spread = 1 / CORRELATION - 1
+    at = random.random((media, 1))
+    return np.asarray(stats.beta.ppf(at, np.array(shares) * spread, (1 - np.array(shares)) * spread))
 
 
 def paired_hits(random: np.random.Generator, p: float, kept: float, media: int, captions: int) -> Doubles:

@@ -10,6 +10,7 @@ ENOUGH = 12  # discordant clusters, on average, from which a test of so few outc
 TITLES = {
     "proportions": "Coverage, one embedder, share of hits",
     "reciprocal_ranks": "Coverage, one embedder, mean of 1 / rank",
+    "suite_means": "Coverage, one embedder, mean of three tasks on the same media",
     "differences": "Coverage, difference of two embedders",
     "tests": "Rejections at 5 % of two embedders that are equally good",
     "suites": "A suite of three tasks on the same media, two embedders that are equally good",

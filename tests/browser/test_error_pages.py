@@ -219,7 +219,8 @@ def test_the_page_may_not_ask_anyone_for_anything(open_page: Any, tables: Path) 
         })"""
     )
     assert refused == "img-src"
-    assert all("http://127.0.0.1:1/picture.png" in said for said in open_page.wrong)  # what it has blocked, it also says
+    # What the browser has blocked it also says; nothing else went wrong.
+    assert all("http://127.0.0.1:1/picture.png" in said for said in open_page.wrong)
     open_page.wrong.clear()
 
 

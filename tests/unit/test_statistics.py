@@ -25,7 +25,7 @@ from unite_bench.stats.multiplicity import benjamini_hochberg, holm
 from unite_bench.stats.ranks import borda, rank_sets
 from unite_bench.stats.sign_flip import sign_flip
 from unite_bench.stats.student import over_other_queries, over_other_tasks, unseen
-from unite_bench.stats.suites import suite_weights
+from unite_bench.stats.suites import mean_interval, suite_weights
 
 ONE = np.ones(1)
 
@@ -125,6 +125,38 @@ def test_a_cluster_counts_alike_in_every_task_it_is_in() -> None:
     np.testing.assert_array_equal(draws[:, 0], draws[:, 1])
     assert abs(np.corrcoef(resample(apart, 2000).draws[:, :, 0].T)[0, 1]) < 0.1
     assert len(set(shared.strata)) == 1 and len(set(apart.strata)) == 2
+
+
+def of_tasks(*values: np.ndarray, media: str = "ab") -> tuple[ClusterSums, list[tuple[float, float]]]:
+    """Sums of tasks with these values, each over its own media if they have different letters, and each task's interval."""
+    labels = [[f"{letter}{n}" for n in range(value.size)] for letter, value in zip(media, values, strict=True)]
+    return ClusterSums.of([value[:, None] for value in values], labels), [interval(value)[0] for value in values]
+
+
+def test_the_interval_of_a_mean_adds_distances_in_squares_or_as_tasks_agree() -> None:
+    hits = (np.arange(100) % 5 == 0).astype(float)
+    low, high = interval(hits)[0]
+    alone = mean_interval(*_weighted(of_tasks(hits, media="a"), 0.5))
+    assert alone == pytest.approx((low / 2, high / 2)), "of one task it is its own"
+    apart = mean_interval(*_weighted(of_tasks(hits, hits), 0.5, 0.5))
+    assert apart == pytest.approx((0.2 - (0.2 - low) / np.sqrt(2), 0.2 + (high - 0.2) / np.sqrt(2)))
+    agreeing = mean_interval(*_weighted(of_tasks(hits, hits, media="aa"), 0.5, 0.5))
+    assert agreeing == pytest.approx((low, high)), "tasks that hit the same media are one task"
+    opposed = mean_interval(*_weighted(of_tasks(hits, 1 - hits, media="aa"), 0.5, 0.5))
+    assert opposed[1] - opposed[0] < (apart[1] - apart[0]) / 2, "one misses what the other hits"
+
+
+def test_tasks_that_do_not_vary_are_taken_to_agree_on_shared_media_only() -> None:
+    never = np.zeros(50)
+    low, high = interval(never)[0]
+    assert mean_interval(*_weighted(of_tasks(never, never, media="aa"), 0.5, 0.5)) == pytest.approx((low, high))
+    assert mean_interval(*_weighted(of_tasks(never, never), 0.5, 0.5)) == pytest.approx((low, high / np.sqrt(2)))
+
+
+def _weighted(
+    tasks: tuple[ClusterSums, list[tuple[float, float]]], *weights: float
+) -> tuple[ClusterSums, np.ndarray, list[tuple[float, float]]]:
+    return tasks[0], np.array(weights), tasks[1]
 
 
 def test_a_resample_without_a_query_of_some_task_is_left_out() -> None:

@@ -9,11 +9,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from unite_bench import results
 from unite_bench.embedders.hashed_text import HashedTextEmbedder
-from unite_bench.errors import SpecError, UsageError
+from unite_bench.errors import DataError, SpecError, UsageError
 from unite_bench.evaluation import evaluate
 from unite_bench.published import Published, Row, all_published, published_files, read_published
 from unite_bench.report.arrange import arranged
@@ -23,6 +25,7 @@ from unite_bench.report.formats import latex
 from unite_bench.report.layout import Column, Layout
 from unite_bench.report.layout_file import layout_files, load_layout
 from unite_bench.report.leaderboard import TARGET, layout_table
+from unite_bench.report.mean_intervals import mean_intervals
 from unite_bench.report.table import MISSING, NOT_APPLICABLE, Table
 from unite_bench.results import Result
 from unite_bench.spec.reader import parse_task
@@ -348,8 +351,52 @@ def test_what_is_counted_and_tested_is_what_is_shown() -> None:
 def test_the_caption_says_what_intervals_are_for(folder: Path) -> None:
     (table,) = boards(wanted(folder, "by-task", intervals=True))
     assert "100.0 [" in table.rows[0].cells[0].text and table.caption.endswith(f"n = 12 queries. {TARGET}")
-    for without in (wanted(folder, "by-task"), wanted(folder, "embedded", intervals=True)):
-        assert all(TARGET not in table.caption for table in boards(without)), "no intervals are shown"
+    assert all(TARGET not in table.caption for table in boards(wanted(folder, "by-task"))), "no intervals are shown"
+
+
+@pytest.mark.parametrize("layout", ["embedded", "scenes", "by-task"])
+def test_every_mean_of_the_committed_results_has_an_interval_around_it(layout: str) -> None:
+    plain = boards(Wanted(layout=layout, committed=True))
+    found = 0
+    for before, table in zip(plain, boards(Wanted(layout=layout, committed=True, intervals=True)), strict=True):
+        for old, row in zip(before.rows, table.rows, strict=True):
+            for was, cell in zip(old.cells, row.cells, strict=True):
+                assert (was.value, was.marks) == (cell.value, cell.marks)
+                if cell.interval is not None and cell.value is not None:
+                    found += 1
+                    assert cell.interval[0] <= cell.value + 1e-12 and cell.value - 1e-12 <= cell.interval[1], row.name
+                    assert (
+                        cell.interval[1] > cell.interval[0] and cell.text == f"{was.text} {cell.text.split(' ', 1)[1]}"
+                    )
+    assert found > 50
+
+
+def test_shares_say_what_a_mean_is_made_of() -> None:
+    """Of some layouts with means: shares times scores are the value of the column."""
+    for name in ("mmeb", "uvrb", "unite-coarse"):
+        layout = load_layout(name)
+        score_of = {key: n / 1000 for n, key in enumerate({k: None for c in layout.columns for k in c.shares})}
+        scores = {(task.label, measure): Score(value) for (task, measure), value in score_of.items()}
+        (row,) = layout_table(layout, [Entry("made up", scores)]).rows
+        for column, cell in zip(layout.columns, row.cells, strict=True):
+            assert cell.value == pytest.approx(sum(share * score_of[key] for key, share in column.shares.items()))
+
+
+def test_intervals_of_means_take_shared_media_together_and_want_clusters(tmp_path: Path) -> None:
+    def spans(*clusters: str) -> dict[tuple[str, int], tuple[float, float]]:
+        for task, cluster in zip("ab", clusters, strict=True):
+            rows = [{"hit@1": float(n % 2), **({"cluster": f"{cluster}{n}"} if cluster else {})} for n in range(40)]
+            pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{task}.parquet")
+        files = {("x", f"{task}@1"): tmp_path / f"{task}.json" for task in "ab"}
+        return mean_intervals(replace(MEAN, corrected=True), [entry("x", 0.5, 0.5)], files)
+
+    apart, together = spans("a", "b"), spans("a", "a")
+    assert apart["x", 0] == together["x", 0] == pytest.approx((0.35 / 0.9, 0.45 / 0.9)), "single, above a chance of 0.1"
+    assert together["x", 1] == pytest.approx(together["x", 0]), "two tasks that hit the same media are one"
+    half = 0.05 / 0.9 / np.sqrt(2)
+    assert apart["x", 1] == pytest.approx((0.4 / 0.9 - half, 0.4 / 0.9 + half))
+    with pytest.raises(DataError, match=r"a\.parquet: rows without their cluster; run the task again"):
+        spans("", "")
 
 
 def test_an_ablation_has_check_marks_differences_and_intervals(folder: Path) -> None:

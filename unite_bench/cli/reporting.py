@@ -40,7 +40,7 @@ def leaderboard(
     published: Annotated[
         list[str] | None, typer.Option(help="published scores beside the measured: a name, or `all`; may be repeated")
     ] = None,
-    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals where a column is one task")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="with 95 % intervals")] = False,
     against: Annotated[
         str | None, typer.Option(help="mark what is significantly better or worse than this embedder")
     ] = None,

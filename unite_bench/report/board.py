@@ -19,6 +19,7 @@ from unite_bench.report.instructions import instructions_table
 from unite_bench.report.layout import Layout, by_group_layout, by_task_layout
 from unite_bench.report.layout_file import layout_files, load_layout
 from unite_bench.report.leaderboard import layout_table
+from unite_bench.report.mean_intervals import mean_intervals
 from unite_bench.report.modality_matrix import modality_matrix
 from unite_bench.report.protocols import by_protocol, named_protocol
 from unite_bench.report.significance import with_significance
@@ -164,7 +165,15 @@ def _laid(wanted: Wanted, layout: Layout, whole: Layout, found: Sequence[Result]
         entries = [entry for entry in entries if any(fnmatchcase(entry.name, pattern) for pattern in kept)]
     if not layout.turned:  # likewise; and the caption counts what is shown
         layout = _shown(layout, wanted.columns)
-    table = layout_table(layout, entries, wanted.digits, wanted.intervals)
+    of_means = None
+    if wanted.intervals:
+        files = {
+            (result.embedder, str(result.record["task"]["label"])): path
+            for result, path in zip(found, found_at, strict=True)
+            if not result.record["partial"]
+        }
+        of_means = mean_intervals(layout, entries, files)
+    table = layout_table(layout, entries, wanted.digits, wanted.intervals, of_means)
     if wanted.against is not None:
         table = with_significance(table, layout, found_at, wanted.against)
     return table.transposed() if layout.turned else table

@@ -44,6 +44,16 @@ class Column:
     def measure_of(self, task: Asked) -> str:
         return self.measure or task.primary
 
+    @cached_property
+    def shares(self) -> dict[tuple[Asked, str], float]:
+        """How much of each task's measure is in the mean or total of this column, controls left out."""
+        share = 1.0 if self.total else 1.0 / (len(self.tasks) + len(self.of))
+        found = dict.fromkeys(((task, self.measure_of(task)) for task in self.tasks), share)
+        for part in self.of:
+            for key, own in part.shares.items():
+                found[key] = found.get(key, 0.0) + share * own
+        return found
+
 
 @dataclass(frozen=True)
 class Layout:

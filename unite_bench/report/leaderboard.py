@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from unite_bench.report.table import MISSING, NOT_APPLICABLE, Cell, Row, Table, 
 from unite_bench.results import Result
 from unite_bench.spec.measures import parse_measure
 from unite_bench.spec.model import Suite, Task
+from unite_bench.stats.intervals import Interval
 
 TARGET = (
     "Intervals are 95 %, for new queries of the same kind on the same tasks and corpora; seeds and protocols are fixed."
@@ -39,20 +40,27 @@ def by_task(suite: Suite, tasks: Sequence[Task], results: Iterable[Result], inte
     return layout_table(layout, measured(layout.tasks, results), intervals=interval)
 
 
-def layout_table(layout: Layout, entries: Sequence[Entry], digits: int = 1, intervals: bool = False) -> Table:
+def layout_table(
+    layout: Layout,
+    entries: Sequence[Entry],
+    digits: int = 1,
+    intervals: bool = False,
+    of_means: Mapping[tuple[str, int], Interval] | None = None,
+) -> Table:
     """The table of a layout, values in percent with so many digits.
 
     A mean is given where every task below it has a score, or where its source prints it; a partial row has none. Where
-    measured and published rows stand together, only measured ones are compared. With `intervals`, the caption says what they
-    are for.
+    measured and published rows stand together, only measured ones are compared. With `intervals`, they are printed: those of
+    single tasks, and `of_means` (by embedder and number of column); the caption says what they are for.
     """
     mixed = len({entry.published for entry in entries}) == 2
     rows = []
     for entry in entries:
         scores = [_column_score(layout, column, entry) for column in layout.columns]
+        spans = [(of_means or {}).get((entry.name, n)) for n in range(len(layout.columns))]
         cells = [
-            _cell(layout, column, entry, score, digits, intervals, compared=not (mixed and entry.published))
-            for column, score in zip(layout.columns, scores, strict=True)
+            _cell(layout, column, entry, score, digits, intervals, span, compared=not (mixed and entry.published))
+            for column, score, span in zip(layout.columns, scores, spans, strict=True)
         ]
         if entry.published and not any(scores):
             continue  # it has scores of tasks here, and none that a column shows
@@ -135,7 +143,15 @@ def _task_score(layout: Layout, column: Column, entry: Entry, n: int) -> Score |
 
 
 def _cell(
-    layout: Layout, column: Column, entry: Entry, score: Score | None, digits: int, intervals: bool, compared: bool
+    layout: Layout,
+    column: Column,
+    entry: Entry,
+    score: Score | None,
+    digits: int,
+    intervals: bool,
+    span: Interval | None,
+    *,
+    compared: bool,
 ) -> Cell:
     if score is None:
         return MISSING if any(entry.can(task) for task in column.all_tasks) else NOT_APPLICABLE
@@ -146,7 +162,7 @@ def _cell(
         return f"{value:.{digits}f}" if ranks else percent(value, digits)
 
     text = shown(score.value)
-    interval = score.interval if raw else None
+    interval = score.interval if raw else span
     if intervals and interval is not None:
         text += f" [{shown(interval[0])}, {shown(interval[1])}]"
     # A mean that was printed has been averaged by others; its protocol stands in the reason.

@@ -1,5 +1,5 @@
 """A suite's own weighting of its tasks: the mean over groups (granularities) of the mean over tasks of
-(score - chance) / (1 - chance)."""
+(score - chance) / (1 - chance); and the interval of a mean over tasks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from unite_bench.stats.bootstrap import Interval
+from unite_bench.stats.clusters import ClusterSums
 
 Doubles = npt.NDArray[np.float64]
 
@@ -22,3 +25,27 @@ def task_shares(groups: Sequence[str]) -> Doubles:
     """The share of each task in the mean over groups of means over tasks, (tasks,); they sum to 1."""
     names, codes, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return np.asarray(1.0 / (names.size * counts[codes]))
+
+
+def mean_interval(sums: ClusterSums, weights: Doubles, intervals: Sequence[Interval]) -> Interval:
+    """Interval for the sum over tasks, by positive `weights` (tasks,), of the means of one embedder, from each task's own
+    interval: what to expect of other queries on the same tasks.
+
+    On either side the distances from mean to end add up as the errors do, in squares and with the correlations that tasks
+    have by their shared clusters (MOVER; Zou and Donner, Statistics in Medicine 27, 2008). Of one task it is its own
+    interval. Where a task's values do not vary, nothing is known of how alike it is to another one on the same media, and
+    they are taken to agree.
+    """
+    means = sums.means[:, 0]
+    deviations = (sums.totals[:, :, 0] - sums.sizes * means) / sums.sizes.sum(axis=0)
+    covariance = deviations.T @ deviations
+    spread = np.sqrt(covariance.diagonal())
+    there = (sums.sizes > 0).astype(np.float64)
+    agreeing = (there.T @ there > 0).astype(np.float64)
+    scale = np.outer(spread, spread)
+    correlation = np.divide(covariance, scale, out=agreeing, where=scale > 1e-24)
+    np.fill_diagonal(correlation, 1.0)
+    below, above = (weights * np.abs(np.array(intervals)[:, side] - means) for side in (0, 1))
+    estimate = float(weights @ means)
+    low, high = (float(np.sqrt(max(0.0, reach @ correlation @ reach))) for reach in (below, above))
+    return estimate - low, estimate + high
