@@ -19,7 +19,7 @@ from typing import Any
 from reference_model.families import FAMILIES, Clock, Family, family_of
 from reference_model.preprocess import PROCESSOR_FILE, Preprocessing
 from reference_model.settings import SETTINGS_FILE, Settings, read_json
-from unite_bench.embedders.checkpoint import Trust
+from unite_bench.embedders.checkpoint import Trust, size_of
 from unite_bench.errors import ModelError
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -175,6 +175,11 @@ class Checkpoint:
             "frame_pixels": frame,
             "max_length": str(settings.max_length),
         }
+
+    @cached_property
+    def size(self) -> str | None:
+        """Its number of parameters, for tables."""
+        return size_of(self.files())
 
     def files(self) -> Sequence[Path]:
         """Every file of the checkpoint that can change a vector."""

@@ -109,6 +109,7 @@ class ReferenceEmbedder(Embedder):
             normalised=True,
             frame_order_matters=True,
             backbone=found.family.title,
+            size=found.size,
             training_sets=None if sets is None else frozenset(sets),
             settings={**found.told, **adapted},
         )

@@ -12,10 +12,10 @@ import pytest
 import tiny_decoders
 import tiny_encoders
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from unite_bench.embedders.base import Embedder
-from unite_bench.embedders.checkpoint import Trust
+from unite_bench.embedders.checkpoint import Trust, size_of
 from unite_bench.encode.fingerprint import fingerprint
 from unite_bench.errors import ModelError
 from unite_bench.registry import load_embedder
@@ -121,3 +121,22 @@ def test_the_gate_is_shut_only_while_a_model_is_loaded(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "a.pt")["a"] == 1
     with pytest.raises(ValueError, match="of another kind"), Trust().loading("tiny"):
         raise ValueError("of another kind")
+
+
+def test_the_size_of_a_checkpoint_is_counted_from_the_headers_of_its_weights(tmp_path: Path) -> None:
+    def saved(name: str, **tensors: torch.Tensor) -> Path:
+        save_file(tensors, tmp_path / name)
+        return tmp_path / name
+
+    first = saved("a.safetensors", w=torch.zeros(1000, 1500, dtype=torch.bfloat16), positions=torch.arange(512))
+    second = saved("b.safetensors", w=torch.zeros(700, 1000))
+    assert size_of([first, second, tmp_path / "config.json"]) == "2.2M"
+    assert size_of([tmp_path / "config.json"]) is None, "no weights here"
+    assert size_of([first, tmp_path / "more.bin"]) is None, "not all of them can be counted"
+    assert size_of([saved("int8.safetensors", w=torch.zeros(9, 9, dtype=torch.int8))]) is None, "maybe several in one"
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(first.read_bytes()[:1000])
+    with pytest.raises(
+        ModelError, match=r"broken.safetensors: not a safetensors file, or not all of it .*fetch it again"
+    ):
+        size_of([broken])

@@ -6,9 +6,10 @@ unless asked for by `--model-arg trust_remote_code=true` and `pickle_weights=tru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ class Trust:
         """Every file of the folder that can decide a vector: weights, configuration, vocabulary, and trusted code."""
         kinds = {*DECISIVE, *PICKLED, ".py"} - set(self._unasked)
         return sorted(path for path in folder.rglob("*") if path.suffix in kinds and path.is_file())
+
+
+def size_of(files: Iterable[Path]) -> str | None:
+    """How many parameters the weights among these files have, as papers write it ("22.7M", "2.21B"). None where they are not
+    of floats in safetensors files: quantised ones hold several in a number. Whole numbers that are no weights (positions,
+    int64) do not count.
+
+    Raises ModelError for a safetensors file that is none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    for path in files:
+        if path.suffix in PICKLED:
+            return None
+        if path.suffix != ".safetensors":
+            continue
+        try:
+            with safe_open(path, framework="numpy") as held:
+                tensors = [(of.get_dtype(), prod(of.get_shape())) for of in map(held.get_slice, held.keys())]
+        except SafetensorError as error:
+            raise ModelError(f"{path}: not a safetensors file, or not all of it ({error}); fetch it again") from error
+        if any(not kind.startswith(("F", "BF", "I64", "BOOL")) for kind, _ in tensors):
+            return None
+        total += sum(count for kind, count in tensors if kind.startswith(("F", "BF")))
+    if not total:
+        return None
+    return f"{total / 1e9:.3g}B" if total >= 999.5e6 else f"{total / 1e6:.3g}M"
 
 
 def revision_of(folder: Path, revision: str | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard, Vectors
-from unite_bench.embedders.checkpoint import Trust, revision_of
+from unite_bench.embedders.checkpoint import Trust, revision_of, size_of
 from unite_bench.embedders.contract import as_vectors
 from unite_bench.embedders.fusion import FusedEmbedder
 from unite_bench.errors import ModelError
@@ -50,6 +50,7 @@ class DualEncoder(Embedder):
             role_matters=False,
             instruction_matters=False,
             prompt="none",
+            size=size_of(self.weights()),
         )
 
     def weights(self) -> Sequence[Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unite_bench import media
 from unite_bench.embedders.base import Embedder, EmbedderCard
-from unite_bench.embedders.checkpoint import Trust, revision_of
+from unite_bench.embedders.checkpoint import Trust, revision_of, size_of
 from unite_bench.errors import ModelError
 from unite_bench.items import Image, Item, Role
 
@@ -73,6 +73,7 @@ class SentenceTransformerEmbedder(Embedder):
             instruction_matters=self.instruction is not None,
             prompt=json.dumps(told, sort_keys=True),
             normalised=True if last == "Normalize" and self.truncate_dim is None else None,
+            size=size_of(self.weights()),
         )
 
     def weights(self) -> Sequence[Path]:
