@@ -31,7 +31,7 @@ from unite_bench.items import Image, Item, Video, content_digest
 if TYPE_CHECKING:
     import torch
 
-LANES = {"cuda": 2}  # a device; one where there are no streams
+LANES = {"cuda": 2, "cpu": 2}  # a device: while one computes, the other copies, or does what a CPU does on one core
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Budget:
     def of(cls, device: str) -> Budget:
         """Small on the CPU, where a pass should stay in its caches; large where a pass must fill thousands of cores."""
         if device == "cpu":
-            return cls()
+            return cls(packs=1)
         return cls(tokens=32768, patches=65536, packs=2, feature_bytes=2**33)
 
 

@@ -469,7 +469,7 @@ def test_what_comes_next_is_encoded_ahead_and_not_twice(one: Backbone, monkeypat
 
 def test_without_room_nothing_is_encoded_ahead(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = seen_tokens(one, monkeypatch)
-    engine = Engine([one])
+    engine = Engine([one], budget=Budget(packs=0))
     engine.upcoming(ITEMS)
     opening = len(tokens.calls)
     for item in ITEMS:
