@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from unite_bench.errors import MediaError
+from unite_bench.items import Item
 
-if TYPE_CHECKING:
-    from reference_model.curation.pool import Numbers, Pool, Side
-
+Numbers = npt.NDArray[np.int64]
 WIDTH = 32
 
 
@@ -25,8 +23,11 @@ class Digests:
     path: Path
     rows: int
 
-    def of(self, pool: Pool, rows: Numbers, side: Side) -> Iterator[tuple[Numbers, npt.NDArray[np.uint8]]]:
-        """Blocks of (row numbers, digests (n, 32)); what is missing is computed and written back."""
+    def of(
+        self, rows: Numbers, items: Callable[[Numbers], Iterable[Item]]
+    ) -> Iterator[tuple[Numbers, npt.NDArray[np.uint8]]]:
+        """Blocks of (row numbers, digests (n, 32)); what is missing is computed from the `items` of such rows and written
+        back."""
         if not self.path.exists():
             with self.path.open("wb") as file:
                 file.truncate(self.rows * WIDTH)
@@ -37,7 +38,7 @@ class Digests:
                 held = np.frombuffer(file.read(count * WIDTH), dtype=np.uint8).reshape(count, WIDTH).copy()
                 missing = at[~held[at - start].any(axis=1)]
                 if missing.size:
-                    for number, item in zip(missing.tolist(), pool.items(missing, side), strict=True):
+                    for number, item in zip(missing.tolist(), items(missing), strict=True):
                         try:
                             held[number - start] = np.frombuffer(bytes.fromhex(item.content), dtype=np.uint8)
                         except MediaError as error:

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reference_model.curation.digests import Digests
+from reference_model.curation.digests import Numbers as Numbers
 from reference_model.curation.rows import Banks, Row, item_from_json, item_to_json
 from unite_bench.errors import StoreError
 from unite_bench.items import Item
 
 Side = Literal["query", "target"]
-Numbers = npt.NDArray[np.int64]
 
 SCHEMA = pa.schema(
     [
@@ -96,7 +96,8 @@ class Pool:
         Computed when first asked for, which reads every medium once, and kept in the work folder. The instruction is
         no part of it. Raises MediaError naming the row if a medium is missing: put the step `validity` first.
         """
-        return Digests(self.work / f"{side}.digests", len(self)).of(self, rows, side)
+        kept = Digests(self.work / f"{side}.digests", len(self))
+        return kept.of(rows, lambda missing: self.items(missing, side))
 
     def _group(self, group: int, columns: Sequence[str]) -> pa.Table:
         return self._file.read_row_group(group, columns=list(columns), use_threads=False)

@@ -1,8 +1,8 @@
 """One lane of a device: frames go up, features and vectors come down.
 
 A lane has one thread at a time. On CUDA a device has two lanes, each with a stream of its own: while one copies pinned
-frames or waits for its results, the kernels of the other run. A CPU has two as well: what one does on a single core (cutting,
-sorting, small products) takes nothing from the other.
+frames or waits for its results, the kernels of the other run. A CPU has two as well: what one does on a single core
+(cutting, sorting, small products) takes nothing from the other.
 """
 
 from __future__ import annotations

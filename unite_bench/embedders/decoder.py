@@ -16,8 +16,8 @@ from unite_bench.embedders.base import Embedder, EmbedderCard
 from unite_bench.embedders.checkpoint import Trust
 from unite_bench.embedders.decoders.mllama import Mllama
 from unite_bench.embedders.decoders.model_file import ModelFile, file_of, load_model_file
-from unite_bench.embedders.decoders.prompt import placeholders
 from unite_bench.embedders.decoders.qwen_vl import QwenVl
+from unite_bench.embedders.decoders.template import placeholders
 from unite_bench.errors import ModelError
 from unite_bench.items import Image, Item, Role, Text
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from unite_bench.embedders.decoders.prompt import placeholders
+from unite_bench.embedders.decoders.template import placeholders
 from unite_bench.errors import UsageError
 from unite_bench.items import FramePolicy
 from unite_bench.spec.model import NAME, Modality

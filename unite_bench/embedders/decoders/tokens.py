@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unite_bench.embedders.decoders.model_file import ModelFile
-from unite_bench.embedders.decoders.prompt import Segment
+from unite_bench.embedders.decoders.template import Segment
 from unite_bench.errors import ModelError
 
 if TYPE_CHECKING:
