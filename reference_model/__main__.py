@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     study.add_argument("--work", type=Path, required=True, help="folder for worlds and features: large, not for git")
     study.add_argument("--out", type=Path, default=RUNS, help="one line a run is appended here")
     study.add_argument("--families", nargs="+", default=["mask", "stages", "mixture", "fine", "video"])
-    verdicts = commands.add_parser("verdicts", help="print the study's table from its runs")
+    verdicts = commands.add_parser("verdicts", help="print the study's table, of the families whose runs are done")
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS)
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
     curate = commands.add_parser("curate", help="turn pairs into a manifest for training, with a report")
@@ -142,10 +142,15 @@ def _curate(given: argparse.Namespace) -> int:
 
 
 def _verdicts(given: argparse.Namespace) -> int:
-    from reference_model.study.verdicts import judge, read_runs, table
+    from reference_model.study.design import COMPARISONS
+    from reference_model.study.verdicts import finished, judge, read_runs, table
 
-    found = judge(read_runs(given.runs))
+    runs = read_runs(given.runs)
+    whole = finished(runs)
+    found = judge(runs, whole)
     print(table(found))
+    if left_out := sorted({c.family for c in COMPARISONS if c not in whole}):
+        print(f"left out until all of their runs are done: comparisons of {', '.join(left_out)}", file=sys.stderr)
     if given.figure:
         from reference_model.study.figure import draw_verdicts
 

@@ -22,12 +22,12 @@ TITLES = {
 def draw_verdicts(verdicts: Sequence[Verdict], out: Path) -> None:
     """Write a PDF or PNG. A filled marker is a difference by the corrected test; a hollow one is none.
 
-    Raises UsageError if no comparison has two seeds yet.
+    Raises UsageError if there is none.
     """
     from unite_bench.report.figures.style import COLOURS, drawing, save
 
     if not verdicts:
-        raise UsageError("no comparison has two paired seeds yet; run more of the study first")
+        raise UsageError("there is no verdict to draw: no family has all of its runs yet; `python -m reference_model study` makes them")
     shown = [endpoint for endpoint in ENDPOINTS if any(v.comparison.endpoint == endpoint for v in verdicts)]
     lines = list(dict.fromkeys((v.comparison.arm, v.comparison.against) for v in verdicts))
     place = {line: number for number, line in enumerate(lines)}

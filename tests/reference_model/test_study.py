@@ -278,7 +278,7 @@ def test_the_figure_shows_every_comparison_and_none_is_an_error(tmp_path) -> Non
     assert "| < 0.001 |" in table(
         judge({**runs, **{key: {**row, "same": 0.9} for key, row in list(runs.items())[4:]}}, held[:1])
     )
-    with pytest.raises(UsageError, match="no comparison has two paired seeds"):
+    with pytest.raises(UsageError, match="no family has all of its runs yet"):
         draw_verdicts([], tmp_path / "none.png")
 
 
