@@ -91,7 +91,7 @@ def suite_means(trials: int) -> Iterator[Row]:
     tasks, and from those as if the tasks were independent."""
     weights = np.array([0.25, 0.25, 0.5])
     for captions in (1, 5):
-        for media in (50, 200):
+        for media in (20, 50, 200):
             for shares in ((0.02, 0.02, 0.02), (0.5, 0.5, 0.5), (0.1, 0.3, 0.05), (0.02, 0.5, 0.98)):
                 random, tally = seeded(8, captions, media, *shares), Tally(float(weights @ shares))
                 sizes = np.full((media, 3), float(captions))

@@ -27,7 +27,9 @@ def draw_verdicts(verdicts: Sequence[Verdict], out: Path) -> None:
     from unite_bench.report.figures.style import COLOURS, drawing, save
 
     if not verdicts:
-        raise UsageError("there is no verdict to draw: no family has all of its runs yet; `python -m reference_model study` makes them")
+        raise UsageError(
+            "there is no verdict to draw: no family has all of its runs yet; `python -m reference_model study` makes them"
+        )
     shown = [endpoint for endpoint in ENDPOINTS if any(v.comparison.endpoint == endpoint for v in verdicts)]
     lines = list(dict.fromkeys((v.comparison.arm, v.comparison.against) for v in verdicts))
     place = {line: number for number, line in enumerate(lines)}

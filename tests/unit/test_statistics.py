@@ -142,8 +142,8 @@ def test_the_interval_of_a_mean_adds_distances_in_squares_or_as_tasks_agree() ->
     assert apart == pytest.approx((0.2 - (0.2 - low) / np.sqrt(2), 0.2 + (high - 0.2) / np.sqrt(2)))
     agreeing = mean_interval(*_weighted(of_tasks(hits, hits, media="aa"), 0.5, 0.5))
     assert agreeing == pytest.approx((low, high)), "tasks that hit the same media are one task"
-    opposed = mean_interval(*_weighted(of_tasks(hits, 1 - hits, media="aa"), 0.5, 0.5))
-    assert opposed[1] - opposed[0] < (apart[1] - apart[0]) / 2, "one misses what the other hits"
+    opposed, other = (of_tasks(hits, 1 - hits, media=media) for media in ("aa", "ab"))
+    assert mean_interval(*_weighted(opposed, 0.5, 0.5)) == pytest.approx(mean_interval(*_weighted(other, 0.5, 0.5)))
 
 
 def test_tasks_that_do_not_vary_are_taken_to_agree_on_shared_media_only() -> None:
@@ -151,6 +151,10 @@ def test_tasks_that_do_not_vary_are_taken_to_agree_on_shared_media_only() -> Non
     low, high = interval(never)[0]
     assert mean_interval(*_weighted(of_tasks(never, never, media="aa"), 0.5, 0.5)) == pytest.approx((low, high))
     assert mean_interval(*_weighted(of_tasks(never, never), 0.5, 0.5)) == pytest.approx((low, high / np.sqrt(2)))
+    sixths, some = np.full(50, 1 / 6), (np.arange(50) % 3 == 0).astype(float)  # whose mean is no float
+    ends = mean_interval(*_weighted(of_tasks(sixths, some, media="aa"), 0.5, 0.5))
+    each = [interval(values)[0] for values in (sixths, some)]
+    assert ends == pytest.approx(np.mean(each, axis=0)), "a task of equal fractions does not vary either"
 
 
 def _weighted(

@@ -382,6 +382,26 @@ def test_shares_say_what_a_mean_is_made_of() -> None:
             assert cell.value == pytest.approx(sum(share * score_of[key] for key, share in column.shares.items()))
 
 
+def test_which_columns_have_an_interval_of_their_own(tmp_path: Path) -> None:
+    a, less = Column("A", tasks=(asked("a"),)), Column("B", tasks=(asked("a"),), less=(asked("b"),))
+    more = Column("A@5", tasks=(asked("a"),), measure="hit@5")
+    columns = [
+        Column("over", of=(a, less)),
+        Column("sum", of=(a, more), total=True),
+        Column("twice", tasks=a.tasks * 2),
+    ]
+    held = entry("x", 0.5, 0.3)
+    held = replace(held, scores={**held.scores, ("a@1", "hit@5"): Score(0.5, (0.45, 0.55), 0.1)})
+    rows = [{"hit@1": float(n % 2), "hit@5": float(n % 2), "cluster": str(n)} for n in range(40)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    layout = Layout("own", "Own", tuple(columns))
+    spans = mean_intervals(layout, [held], {("x", "a@1"): tmp_path / "a.json"})
+    assert set(spans) == {("x", 1), ("x", 2)}, "none of what controls are taken from"
+    assert spans["x", 1] == pytest.approx((0.9, 1.1)) and spans["x", 2] == pytest.approx((0.45, 0.55))
+    shown = layout_table(layout, [held], intervals=True, of_means=spans).rows[0].cells
+    assert [cell.text for cell in shown] == ["35.0", "100.0 [90.0, 110.0]", "50.0 [45.0, 55.0]"]
+
+
 def test_intervals_of_means_take_shared_media_together_and_want_clusters(tmp_path: Path) -> None:
     def spans(*clusters: str) -> dict[tuple[str, int], tuple[float, float]]:
         for task, cluster in zip("ab", clusters, strict=True):

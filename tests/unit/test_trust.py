@@ -129,8 +129,13 @@ def test_the_size_of_a_checkpoint_is_counted_from_the_headers_of_its_weights(tmp
         return tmp_path / name
 
     first = saved("a.safetensors", w=torch.zeros(1000, 1500, dtype=torch.bfloat16), positions=torch.arange(512))
-    second = saved("b.safetensors", w=torch.zeros(700, 1000))
-    assert size_of([first, second, tmp_path / "config.json"]) == "2.2M"
+    second = saved("b.safetensors", w=torch.zeros(2, 2))
+    assert size_of([first, tmp_path / "config.json"]) == "1.50M"
+    assert size_of([first, second]) is None, "two sets of weights, or one and a copy"
+    (tmp_path / "2_Dense").mkdir()
+    assert size_of([first, saved("2_Dense/model.safetensors", w=torch.zeros(700, 1000))]) == "2.20M"
+    shards = [saved(f"model-0000{n}-of-00002.safetensors", w=torch.zeros(60_000, 1000)) for n in (1, 2)]
+    assert size_of(shards) == "120M"
     assert size_of([tmp_path / "config.json"]) is None, "no weights here"
     assert size_of([first, tmp_path / "more.bin"]) is None, "not all of them can be counted"
     assert size_of([saved("int8.safetensors", w=torch.zeros(9, 9, dtype=torch.int8))]) is None, "maybe several in one"

@@ -6,9 +6,11 @@ unless asked for by `--model-arg trust_remote_code=true` and `pickle_weights=tru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from unite_bench.errors import ModelError
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 LEFT_OUT = ("*.onnx", "*.h5", "*.msgpack", "openvino/*", "onnx/*")
+SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 DECISIVE = (".safetensors", ".json", ".txt", ".model", ".jinja", ".vocab")
 
 
@@ -91,20 +94,25 @@ class Trust:
 
 
 def size_of(files: Iterable[Path]) -> str | None:
-    """How many parameters the weights among these files have, as papers write it ("22.7M", "2.21B"). None where they are not
-    of floats in safetensors files: quantised ones hold several in a number. Whole numbers that are no weights (positions,
-    int64) do not count.
+    """How many parameters the weights among these files have, as papers write it ("22.7M", "2.21B").
+
+    None where that cannot be told: pickled weights, quantised ones, which hold several in a number, or more than one set of
+    weights in a folder. Whole numbers that are no weights (positions, int64) do not count.
 
     Raises ModelError for a safetensors file that is none.
     """
     from safetensors import SafetensorError, safe_open
 
-    total = 0
+    held_in: dict[Path, list[Path]] = {}
     for path in files:
         if path.suffix in PICKLED:
             return None
-        if path.suffix != ".safetensors":
-            continue
+        if path.suffix == ".safetensors":
+            held_in.setdefault(path.parent, []).append(path)
+    if any(len(found) > 1 and not all(SHARD.search(path.name) for path in found) for found in held_in.values()):
+        return None
+    total = 0
+    for path in chain.from_iterable(held_in.values()):
         try:
             with safe_open(path, framework="numpy") as held:
                 tensors = [(of.get_dtype(), prod(of.get_shape())) for of in map(held.get_slice, held.keys())]
@@ -113,9 +121,9 @@ def size_of(files: Iterable[Path]) -> str | None:
         if any(not kind.startswith(("F", "BF", "I64", "BOOL")) for kind, _ in tensors):
             return None
         total += sum(count for kind, count in tensors if kind.startswith(("F", "BF")))
-    if not total:
-        return None
-    return f"{total / 1e9:.3g}B" if total >= 999.5e6 else f"{total / 1e6:.3g}M"
+    unit, name = (1e9, "B") if total >= 999.5e6 else (1e6, "M")
+    number = total / unit
+    return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f}{name}" if total else None
 
 
 def revision_of(folder: Path, revision: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 from unite_bench.report.entries import Asked
 from unite_bench.spec.model import Side, Suite, Task
@@ -48,11 +49,18 @@ class Column:
     def shares(self) -> dict[tuple[Asked, str], float]:
         """How much of each task's measure is in the mean or total of this column, controls left out."""
         share = 1.0 if self.total else 1.0 / (len(self.tasks) + len(self.of))
-        found = dict.fromkeys(((task, self.measure_of(task)) for task in self.tasks), share)
-        for part in self.of:
-            for key, own in part.shares.items():
-                found[key] = found.get(key, 0.0) + share * own
+        found: dict[tuple[Asked, str], float] = {}
+        for key, own in chain(
+            (((task, self.measure_of(task)), 1.0) for task in self.tasks),
+            *(part.shares.items() for part in self.of),
+        ):
+            found[key] = found.get(key, 0.0) + share * own
         return found
+
+    @cached_property
+    def controlled(self) -> bool:
+        """Whether controls are taken away, here or below."""
+        return bool(self.less) or any(part.controlled for part in self.of)
 
 
 @dataclass(frozen=True)

@@ -156,13 +156,13 @@ def _cell(
     if score is None:
         return MISSING if any(entry.can(task) for task in column.all_tasks) else NOT_APPLICABLE
     ranks = column.measure is not None and parse_measure(column.measure).lower_is_better
-    raw = len(column.all_tasks) == 1 and not layout.corrected and not column.less
+    raw = len(column.shares) == 1 and not layout.corrected and not column.controlled
 
     def shown(value: float) -> str:
         return f"{value:.{digits}f}" if ranks else percent(value, digits)
 
     text = shown(score.value)
-    interval = score.interval if raw else span
+    interval = score.interval if raw and span is None else span
     if intervals and interval is not None:
         text += f" [{shown(interval[0])}, {shown(interval[1])}]"
     # A mean that was printed has been averaged by others; its protocol stands in the reason.

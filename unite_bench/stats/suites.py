@@ -34,7 +34,7 @@ def mean_interval(sums: ClusterSums, weights: Doubles, intervals: Sequence[Inter
     On either side the distances from mean to end add up as the errors do, in squares and with the correlations that tasks
     have by their shared clusters (MOVER; Zou and Donner, Statistics in Medicine 27, 2008). Of one task it is its own
     interval. Where a task's values do not vary, nothing is known of how alike it is to another one on the same media, and
-    they are taken to agree.
+    they are taken to agree. Errors that seem opposed are taken to be independent: few clusters show such by chance.
     """
     means = sums.means[:, 0]
     deviations = (sums.totals[:, :, 0] - sums.sizes * means) / sums.sizes.sum(axis=0)
@@ -42,10 +42,11 @@ def mean_interval(sums: ClusterSums, weights: Doubles, intervals: Sequence[Inter
     spread = np.sqrt(covariance.diagonal())
     there = (sums.sizes > 0).astype(np.float64)
     agreeing = (there.T @ there > 0).astype(np.float64)
+    varies = spread > 1e-12  # more than rounding
     scale = np.outer(spread, spread)
-    correlation = np.divide(covariance, scale, out=agreeing, where=scale > 1e-24)
+    correlation = np.maximum(np.divide(covariance, scale, out=agreeing, where=np.outer(varies, varies)), 0.0)
     np.fill_diagonal(correlation, 1.0)
     below, above = (weights * np.abs(np.array(intervals)[:, side] - means) for side in (0, 1))
     estimate = float(weights @ means)
-    low, high = (float(np.sqrt(max(0.0, reach @ correlation @ reach))) for reach in (below, above))
+    low, high = (float(np.sqrt(reach @ correlation @ reach)) for reach in (below, above))
     return estimate - low, estimate + high
