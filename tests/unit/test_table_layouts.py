@@ -20,12 +20,24 @@ from unite_bench.evaluation import evaluate
 from unite_bench.published import Published, Row, all_published, published_files, read_published
 from unite_bench.report.arrange import arranged
 from unite_bench.report.board import Wanted, boards, layout_titles
-from unite_bench.report.entries import BETTER, IN_DOMAIN, PROTOCOL, PUBLISHED, WORSE, Asked, Entry, Score, published
+from unite_bench.report.entries import (
+    BETTER,
+    IN_DOMAIN,
+    PROTOCOL,
+    PUBLISHED,
+    WORSE,
+    Asked,
+    Entry,
+    Score,
+    measured,
+    published,
+)
 from unite_bench.report.formats import latex
 from unite_bench.report.layout import Column, Layout
 from unite_bench.report.layout_file import layout_files, load_layout
 from unite_bench.report.leaderboard import TARGET, layout_table
 from unite_bench.report.mean_intervals import mean_intervals
+from unite_bench.report.significance import with_significance
 from unite_bench.report.table import MISSING, NOT_APPLICABLE, Table
 from unite_bench.results import Result
 from unite_bench.spec.reader import parse_task
@@ -334,6 +346,16 @@ def test_significance_is_marked_with_its_test_and_family(folder: Path) -> None:
     assert "Holm over 1 tests" in fewer.caption and not {BETTER, WORSE} & set(fewer.notes), "2 of 12 may be luck"
     with pytest.raises(UsageError, match="no row of 'nobody'"):
         list(boards(wanted(folder, "by-task", against="nobody")))
+
+
+def test_means_of_what_controls_are_taken_from_are_not_tested(folder: Path) -> None:
+    words = Asked("words", "words@1", "hit@1", frozenset({"text"}), None, frozenset())
+    plain, less = Column("plain", tasks=(words,)), Column("less", tasks=(words,), less=(words,))
+    layout = Layout("own", "Own", (plain, less, Column("mean", of=(less, less))))
+    paths = list(results.paths([folder / "out"]))
+    table = layout_table(layout, measured(layout.tasks, map(results.read, paths)))
+    assert all(cell.value is not None for row in table.rows for cell in row.cells)
+    assert "Holm over 2 tests: up to 2 pairs x 1 columns" in with_significance(table, layout, paths, "full").caption
 
 
 def test_what_is_counted_and_tested_is_what_is_shown() -> None:

@@ -52,16 +52,12 @@ def mean_intervals(
 
 def _parts(layout: Layout, column: Column, entry: Entry) -> list[Part]:
     """Empty where the column has no interval under this entry."""
+    if column.controlled or any(measure == "median_rank" for _, measure in column.shares):
+        return []
     parts = []
     for (task, measure), share in column.shares.items():
         score = entry.scores.get((task.label, measure))
-        if (
-            column.controlled
-            or measure == "median_rank"
-            or score is None
-            or score.interval is None
-            or score.chance is None
-        ):
+        if score is None or score.interval is None or score.chance is None:
             return []
         chance = score.chance if layout.corrected else 0.0
         weight = share / (1.0 - chance) if chance < 1.0 else 0.0

@@ -73,7 +73,7 @@ def with_significance(
 def _tested(column: Column, cell: Cell, other: Cell) -> bool:
     measured = cell.value is not None and other.value is not None
     ranks = any(column.measure_of(task) == "median_rank" for task in column.all_tasks)
-    return measured and not column.total and not column.less and not ranks
+    return measured and not column.total and not column.controlled and not ranks
 
 
 def _test(layout: Layout, column: Column, pairs: dict[str, Paired], names: tuple[str, str]) -> tuple[float, float]:
