@@ -138,7 +138,8 @@ def test_the_size_of_a_checkpoint_is_counted_from_the_headers_of_its_weights(tmp
     assert size_of(shards) == "120M"
     assert size_of([tmp_path / "config.json"]) is None, "no weights here"
     assert size_of([first, tmp_path / "more.bin"]) is None, "not all of them can be counted"
-    assert size_of([saved("int8.safetensors", w=torch.zeros(9, 9, dtype=torch.int8))]) is None, "maybe several in one"
+    packed = saved("int8.safetensors", w=torch.zeros(9, 9, dtype=torch.int8), scale=torch.ones(9))
+    assert size_of([packed]) is None, "maybe several in one"
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(first.read_bytes()[:1000])
     with pytest.raises(
