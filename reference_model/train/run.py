@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from reference_model.adapters import check_adapter
 from reference_model.checkpoint import MADE_FILE, Checkpoint
@@ -53,8 +56,47 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
             f"run that stage first, or set `start: base`"
         )
     check_launch(stage)
-    from transformers import set_seed
     from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the log says how far the stage is
+    checkpoint = find_start(plan, start)
+    if (first_adapter := plan.adapter if start == plan.base else None) is not None:
+        check_adapter(first_adapter, checkpoint.name)
+    arguments = training_arguments(plan, name)
+    with sole_run(folder, arguments):
+        _train(plan, name, checkpoint, first_adapter, arguments, callbacks)
+    return plan.merged(name)
+
+
+@contextmanager
+def sole_run(folder: Path, arguments: TrainingArguments) -> Iterator[None]:
+    """The stage's folder for this run alone; the system takes the lock from a process that ends, however it ends.
+    Raises UsageError where another run has it."""
+    from reference_model.train.watching import first_process
+
+    lock = FileLock(folder / "run.lock", blocking=False)
+    with first_process("taking the stage's folder", arguments.device):
+        if arguments.process_index == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise UsageError(f"{folder}: another run is training in it; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(
+    plan: Plan,
+    name: StageName,
+    checkpoint: Checkpoint,
+    first_adapter: Path | None,
+    arguments: TrainingArguments,
+    callbacks: Sequence[TrainerCallback],
+) -> None:
+    from transformers import set_seed
 
     from reference_model.train.adapters import add_adapters, base_digest, load_adapters, save_adapters
     from reference_model.train.bad_rows import BadRows
@@ -63,11 +105,7 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     from reference_model.train.trainer import ContrastiveTrainer
     from reference_model.train.watching import Log, States, first_process, last_state, state_step
 
-    logging.disable_progress_bar()  # the log says how far the stage is
-    checkpoint = find_start(plan, start)
-    if (first_adapter := plan.adapter if start == plan.base else None) is not None:
-        check_adapter(first_adapter, checkpoint.name)
-    arguments = training_arguments(plan, name)
+    stage, folder = plan.stage(name), plan.folder(name)
     backbone = open_backbone(plan, checkpoint, arguments)
     base = base_digest(backbone.model)
     material, media, store = open_material(plan, name, backbone, arguments)
@@ -106,7 +144,6 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
             save_adapters(adapted, folder / "adapter", base)
             made = made_of(plan, name, checkpoint, base, material, arguments)
             write_merged(plan, name, adapted, backbone, made)
-    return plan.merged(name)
 
 
 def evaluations(

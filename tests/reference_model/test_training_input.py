@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from training_folder import Ground, make_data, rows, save_manifest, text
 
@@ -94,6 +95,17 @@ def test_a_stage_that_its_warm_up_takes_whole(ground: Ground) -> None:
 def test_a_folder_that_is_no_checkpoint_stands_in_the_recipe(ground: Ground) -> None:
     (ground.base / "config.json").unlink()
     refused(ground, UniteBenchError, r"recipe.yaml:\d+:1: .*no checkpoint here")
+
+
+def test_a_second_run_in_the_folder_of_one_that_goes_on(ground: Ground) -> None:
+    folder = ground.folder / "run/adaptation"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "run.lock"):
+        refused(ground, UsageError, "adaptation: another run is training in it")
+    with pytest.raises(AssertionError, match="a step was taken"):
+        train_stage(ground.plan(), "adaptation")
+    with pytest.raises(AssertionError, match="a step was taken"):
+        train_stage(ground.plan(), "adaptation")  # the one that ended has let go
 
 
 def test_a_kill_while_the_run_is_noted_leaves_no_half_of_a_note(
