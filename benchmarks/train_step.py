@@ -24,9 +24,9 @@ from transformers import TrainerCallback
 
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS
+from reference_model.nano.contrastive import contrastive_loss
 from reference_model.nano.stages import CLIP_NORM
-from reference_model.train.contrastive import contrastive_loss
-from reference_model.train.lora import add_lora
+from reference_model.study.lora import add_lora
 from reference_model.train.mamcl import Options
 from reference_model.train.recipe_reader import read_recipe
 from reference_model.train.run import train_stage

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference_model.backbone import Settings
+from reference_model.nano.contrastive import item_vectors
 from reference_model.nano.language import language_loss
 from reference_model.nano.lessons import change_talk, clip_talk, reading_talk, still_talk
 from reference_model.nano.scene_pairs import adaptation_kinds, instruction_kinds
 from reference_model.nano.world import World
 from reference_model.preprocess import Preprocessing
-from reference_model.train.contrastive import item_vectors
 from reference_model.train.features import Features
 from reference_model.train.pairs import Pair, modality_bits
 from unite_bench.items import Item

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from reference_model.backbone import Settings, prepare
 from reference_model.nano.budget import learning_rate
+from reference_model.nano.contrastive import contrastive_loss, item_vectors
 from reference_model.nano.stages import CLIP_NORM
 from reference_model.prompt import render
 from reference_model.study.design import (
@@ -30,10 +31,9 @@ from reference_model.study.design import (
     Phase,
 )
 from reference_model.study.endpoints import measure
+from reference_model.study.lora import add_lora, merge_lora
 from reference_model.study.verdicts import read_runs
 from reference_model.study.worlds import SLICES, Laboratory, open_laboratory
-from reference_model.train.contrastive import contrastive_loss, item_vectors
-from reference_model.train.lora import add_lora, merge_lora
 from reference_model.train.mamcl import Direction, Options, dense_losses, relations
 from reference_model.train.pairs import Pair
 from unite_bench.items import Item

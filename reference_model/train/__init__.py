@@ -1,1 +1,1 @@
-"""Training of the reference model, smallest form: a vocabulary, the backbone stage, UNITE's two stages, the merge."""
+"""Training by a recipe: UNITE's two stages over a manifest's pairs, MAMCL, and what both need."""

@@ -116,7 +116,7 @@ def test_parameters_and_flops_are_those_of_the_model(family: str) -> None:
 def test_effective_weights_cost_a_full_backward_pass() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    from reference_model.train.lora import add_lora
+    from reference_model.study.lora import add_lora
 
     model = tiny("qwen2_vl")
     shape = cost.ModelShape.from_config(model.config.to_dict()).language

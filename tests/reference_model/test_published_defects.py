@@ -140,7 +140,7 @@ def test_13_the_modalities_have_one_order() -> None:
 
 def test_16_no_layer_of_the_vision_tower_is_trained(folders: dict[str, Path]) -> None:
     """There, targets were suffixes, which the MLP of Qwen2.5-VL's vision tower bears as well."""
-    from reference_model.train.lora import TARGETS, LowRankLinear, add_lora
+    from reference_model.study.lora import TARGETS, LowRankLinear, add_lora
 
     model = Backbone.load(folders["qwen2_5_vl"]).model
     towers = [name for name, _ in model.model.visual.named_modules() if name.rpartition(".")[2] in TARGETS]

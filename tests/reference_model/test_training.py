@@ -11,17 +11,17 @@ from tiny_model import TINY, Noise, clip, picture
 
 from reference_model.backbone import Backbone, Prepared, Settings, last_states
 from reference_model.nano.budget import Budget, learning_rate
+from reference_model.nano.contrastive import contrastive_loss, item_vectors
 from reference_model.nano.language import Talk, encode, language_loss, turn_mask
 from reference_model.nano.stages import Group, Stage, Workplace, run_stage
 from reference_model.nano.training import Recipe, note_recipe
 from reference_model.preprocess import patches
 from reference_model.prompt import render
 from reference_model.states import inputs
+from reference_model.study.lora import add_lora, merge_lora
 from reference_model.train.bank import Bank, writing
 from reference_model.train.batches import length_groups, patches_of
-from reference_model.train.contrastive import contrastive_loss, item_vectors
 from reference_model.train.features import compute_features
-from reference_model.train.lora import add_lora, merge_lora
 from reference_model.train.mamcl import Options
 from reference_model.train.pairs import Pair, modality_bits
 from unite_bench import media

@@ -1,4 +1,4 @@
-"""One step of UNITE's stages: pairs of items -> vectors -> the masked contrastive loss."""
+"""One contrastive step by hand, as the study and nano's validation take it: pairs of items -> vectors -> the masked loss."""
 
 from __future__ import annotations
 
