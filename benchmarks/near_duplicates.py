@@ -131,7 +131,7 @@ def of_texts(say: Callable[[Scene, int], str], scenes: Sequence[Scene], edited: 
         if "edited" in name:  # a caption need not tell what was edited
             pairs = [(a, b) for a, b in pairs if a != b]
         within = np.array([texts.jaccard(texts.shingles(a), texts.shingles(b)) >= least for a, b in pairs])
-        first, second = (texts.bands_of(side) for side in zip(*pairs, strict=True))
+        first, second = (texts.bands_of(side, texts.rows_at(least)[0]) for side in zip(*pairs, strict=True))
         sharing = (first == second).any(axis=1)
         rates[name] = {"pairs": len(pairs), "within": share(within), "found": share(within & sharing)}
     return rates

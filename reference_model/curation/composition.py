@@ -31,12 +31,14 @@ def _pair(text: str) -> str:
 
 
 class Cell(Strict):
-    """One cell of the design. What is left out stands for any; `share` is in percent of its stage, `rows` a number."""
+    """One cell of the design. What is left out stands for any; `share` is in percent of its stage, `rows` a number. Where
+    `sources` are named beside a pair, rows of these make up the cell, and the pair is what a paper calls them."""
 
     stage: Stage
     granularity: Granularity | None = None
     pair: Annotated[str, AfterValidator(_pair)] | None = None
     source: str | None = None
+    sources: Annotated[tuple[str, ...], Field(strict=False)] = ()
     share: Annotated[float, Field(ge=0, le=100, strict=False)] | None = None
     rows: Annotated[int, Field(ge=0)] | None = None
 
@@ -49,7 +51,9 @@ class Cell(Strict):
     def holds(self, group: Group) -> bool:
         """Whether rows of a group belong to the cell."""
         wanted = ((self.stage, group.stage), (self.granularity, group.granularity), (self.source, group.source))
-        return all(a is None or a == b for a, b in wanted) and self.pair in (None, group.pair, group.unordered)
+        if not all(a is None or a == b for a, b in wanted):
+            return False
+        return group.source in self.sources if self.sources else self.pair in (None, group.pair, group.unordered)
 
 
 @dataclass(frozen=True)

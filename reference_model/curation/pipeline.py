@@ -7,13 +7,14 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from reference_model.curation import steps
 from reference_model.curation.composition import Group
@@ -28,7 +29,7 @@ from reference_model.curation.rows import Banks
 from reference_model.curation.sources import HubSource, Source
 from reference_model.curation.step import Context
 from reference_model.curation.taking import Taken, take
-from unite_bench.errors import DataError
+from unite_bench.errors import DataError, UsageError
 from unite_bench.spec.source_kinds import UNPINNED
 
 MANIFEST, REJECTED, UNFINISHED, MEDIA = "manifest.parquet", "rejected.jsonl", "rejected.jsonl.unfinished", "media"
@@ -70,10 +71,21 @@ def curate(
 ) -> Curated:
     """Run a checked recipe; writes the manifest and the list of bad records into `out`.
 
-    Raises DataError for a source without a usable row, and where no row is left after a step.
+    Raises DataError for a source without a usable row, and where no row is left after a step; UsageError where another
+    curation works in `work`.
     """
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(work / "curation.lock", blocking=False):
+            return _curate(plan, out, work, threads, note, banks)
+    except Timeout:
+        raise UsageError(
+            f"{work}: another curation works in this folder; wait for it, or give a folder of its own by `work` or --work"
+        ) from None
+
+
+def _curate(plan: Plan, out: Path, work: Path, threads: int, note: Note, banks: Banks | None) -> Curated:
     started = time.perf_counter()
     pool, intake = _gather(plan, out, work, note, banks)
     groups, seconds = Groups(pool), {"read": time.perf_counter() - started}
@@ -81,7 +93,7 @@ def curate(
     taken: list[Taken] = []
     context = Context(plan.recipe.seed, work, plan.folder, threads, note)
     for number, settings in enumerate(plan.recipe.steps):
-        decision, one = take(number, settings, pool, alive, groups, context)
+        decision, one = take(number, settings, pool, alive, groups, replace(context, weights=weights[alive]))
         if decision.weights is not None:
             weights[alive] *= decision.weights
         lost = ", ".join(f"{name}: {n:,}" for name, n in one.dropped.items())
@@ -90,7 +102,8 @@ def curate(
         alive = alive[decision.keep]
         taken.append(one)
         if not alive.size:
-            raise DataError(f"no row is left after step {number + 1}, {one.kind} ({lost}); loosen its settings")
+            first = "".join(f", and look at what could not be read: {m}" for m in one.facts.get("messages", ())[:1])
+            raise DataError(f"no row is left after step {number + 1}, {one.kind} ({lost}); check its settings{first}")
     started = time.perf_counter()
     manifest, found, kept = out / MANIFEST, groups.counts(), groups.counts(alive)
     drawn = groups.sums(alive, weights[alive])

@@ -22,12 +22,17 @@ class Preset:
     shares: dict[str, float]
     sets: tuple[tuple[str, str, Granularity, float], ...]
 
-    def cells(self) -> tuple[Cell, ...]:
-        """The design: a cell a pair with its share, then a cell a dataset with its number of pairs."""
-        pairs = [Cell(stage=self.stage, pair=pair, share=share) for pair, share in self.shares.items()]
+    def cells(self, merged: bool = False) -> tuple[Cell, ...]:
+        """The design: a cell a pair with its share, then a cell a dataset with its number of pairs. Each is known by its
+        datasets, for the paper counts no instruction as text, and the public records hold theirs in the text. Of one
+        `merged` file the cells are those of the pairs, by what the rows hold."""
+        if merged:
+            return tuple(Cell(stage=self.stage, pair=pair, share=share) for pair, share in self.shares.items())
+        of = {pair: tuple(name for name, own, *_ in self.sets if own == pair) for pair in self.shares}
+        pairs = [Cell(stage=self.stage, pair=pair, share=self.shares[pair], sources=of[pair]) for pair in of]
         sets = [
-            Cell(stage=self.stage, granularity=how, pair=pair, source=name, rows=round(1000 * thousands))
-            for name, pair, how, thousands in self.sets
+            Cell(stage=self.stage, pair=pair, source=name, sources=(name,), rows=round(1000 * thousands))
+            for name, pair, _, thousands in self.sets
         ]
         return (*pairs, *sets)
 

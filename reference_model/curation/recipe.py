@@ -32,12 +32,14 @@ STAGES: dict[Granularity, Stage] = {"coarse": "adaptation", "fine": "adaptation"
 class PresetSource(Strict):
     """A published mixture and where its data lie: files in UNITE's format, NAME.json or NAME.jsonl, in a folder.
 
-    `files` names those that are called otherwise. What is not there shows as empty in the coverage report.
+    `files` names those that are called otherwise; or `merged` is one file of all of them. What is not there shows as empty
+    in the coverage report. A preset declares: it draws nothing, which a step `balance` does.
     """
 
     name: str
     data: str
     files: dict[str, str] = Field(default_factory=dict)
+    merged: str | None = None
     media: str | None = None
 
 
@@ -95,7 +97,7 @@ def read_recipe(path: Path) -> Plan:
     stages = {**STAGES, **recipe.stages}
     sources, design = (*recipe.sources, *_preset_sources(recipe, folder)), recipe.composition
     if recipe.preset is not None:
-        design = (*PRESETS[recipe.preset.name].cells(), *design)
+        design = (*PRESETS[recipe.preset.name].cells(recipe.preset.merged is not None), *design)
     return Plan(recipe, folder, sources, design, stages)
 
 
@@ -111,17 +113,20 @@ def preset_files(preset: PresetSource, folder: Path) -> dict[str, Path | None]:
 def _preset_sources(recipe: Recipe, folder: Path) -> Iterator[UniteSource]:
     if recipe.preset is None:
         return
-    mixture = PRESETS[recipe.preset.name]
-    for name, path in preset_files(recipe.preset, folder).items():
-        if path is not None:
-            yield UniteSource(
-                kind="unite",
-                name=name,
-                path=(Path(recipe.preset.data) / path.relative_to(folder / recipe.preset.data)).as_posix(),
-                media=recipe.preset.media,
-                granularity=mixture.granularity(name),
-                stage=mixture.stage,
-            )
+    preset, mixture = recipe.preset, PRESETS[recipe.preset.name]
+
+    def source(name: str, file: Path, granularity: Granularity) -> UniteSource:
+        path = (Path(preset.data) / file).as_posix()
+        return UniteSource(
+            kind="unite", name=name, path=path, media=preset.media, granularity=granularity, stage=mixture.stage
+        )
+
+    if preset.merged is not None:
+        yield source(preset.name, Path(preset.merged), mixture.sets[0][2])
+        return
+    for name, found in preset_files(preset, folder).items():
+        if found is not None:
+            yield source(name, found.relative_to(folder / preset.data), mixture.granularity(name))
 
 
 def _findings(recipe: Recipe, folder: Path) -> Iterator[tuple[Path_, str]]:
@@ -178,6 +183,12 @@ def _preset_findings(preset: PresetSource, folder: Path) -> Iterator[tuple[Path_
         return
     mixture = PRESETS[preset.name]
     sets = [name for name, *_ in mixture.sets]
+    if preset.merged is not None:
+        if preset.files:
+            yield ("preset", "files"), "give files of datasets or one merged file, not both"
+        if not (folder / preset.data / preset.merged).is_file():
+            yield ("preset", "merged"), f"no file {folder / preset.data / preset.merged}"
+        return
     for name, file in preset.files.items():
         if name not in sets:
             yield ("preset", "files", name), f"{preset.name} has no dataset {name!r}; {_near(name, sets)}"
@@ -188,7 +199,7 @@ def _preset_findings(preset: PresetSource, folder: Path) -> Iterator[tuple[Path_
         yield (
             ("preset", "data"),
             f"none of the preset's datasets lies in {folder / preset.data} ({wanted}, ...); the public data are "
-            f"{mixture.dataset}; name files that are called otherwise under `files`",
+            f"{mixture.dataset}; name files that are called otherwise under `files`, or one file of all under `merged`",
         )
 
 

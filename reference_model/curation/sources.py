@@ -86,16 +86,23 @@ class TableSource(Source):
 
 
 class HubSource(Source):
-    """A dataset of the hub, streamed; or a folder that holds one. Media within it are written out as files."""
+    """A dataset of the hub, streamed; or a folder that holds one. Media within it are written out as files. Without `query`
+    and `target` its rows are training records of UNITE."""
 
     kind: Literal["hub"]
     dataset: str = Field(description="OWNER/NAME, or a folder")
     revision: Revision = UNPINNED
     config: str | None = None
     split: str = "train"
-    query: Side
-    target: Side
+    query: Side | None = None
+    target: Side | None = None
     negatives: Annotated[tuple[Side, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> HubSource:
+        if (self.query is None) != (self.target is None) or (self.negatives and self.query is None):
+            raise ValueError("give both query and target, or neither for training records of UNITE")
+        return self
 
 
 AnySource = Annotated[FolderSource | UniteSource | TableSource | HubSource, Field(discriminator="kind")]

@@ -49,6 +49,7 @@ class Context:
     folder: Path  # the recipe's: paths in settings start there
     threads: int = 1
     note: Callable[[str], None] = lambda _: None  # one line for whoever waits
+    weights: npt.NDArray[np.float32] | None = None  # (alive,) so far, of the source and of earlier steps; None: all 1
 
     def random(self, *names: str) -> np.random.Generator:
         """A generator that follows from the seed and the names alone."""

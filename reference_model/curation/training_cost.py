@@ -20,6 +20,7 @@ from reference_model.cost import (
     measure,
 )
 from reference_model.cost.estimate import lines
+from reference_model.cost.statistics import CHARACTERS_PER_TOKEN
 from reference_model.curation.manifest import Manifest
 from unite_bench.errors import ModelError, UsageError
 from unite_bench.spec.source_kinds import Strict
@@ -58,6 +59,17 @@ def wrong(cost: Cost, folder: Path) -> Iterator[tuple[str, str]]:
         yield "device", str(error)
 
 
+def assumed(reading: Reading) -> str:
+    """What the numbers of tokens rest on."""
+    token = reading.preprocessing.factor**2
+    least, most = (pixels // token for pixels in (reading.preprocessing.min_pixels, reading.preprocessing.max_pixels))
+    return (
+        f"assumed        a token for {CHARACTERS_PER_TOKEN:g} characters, whatever the language; {least:,} to {most:,} "
+        f"visual tokens a picture; {reading.least} to {reading.most} frames a clip, {reading.fps:g} a second; features of "
+        "a medium computed once; LoRA and loss of UNITE"
+    )
+
+
 def cost_of(manifest: Manifest, cost: Cost, folder: Path) -> dict[str, dict[str, Any]]:
     """By stage: pairs, items, tokens, GPU-hours, and the same in words with every assumption."""
     shape, device = shape_of(cost, folder), device_of(cost.device)
@@ -76,6 +88,6 @@ def cost_of(manifest: Manifest, cost: Cost, folder: Path) -> dict[str, dict[str,
             "gpu_hours": one.gpu_hours,
             "measured_rows": statistics.measured,
             "unreadable_media": statistics.unreadable,
-            "in words": lines(one),
+            "in words": [*lines(one), assumed(reading)],
         }
     return found

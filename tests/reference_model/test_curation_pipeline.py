@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image as Pillow
 
 from reference_model.__main__ import main
+from reference_model.cost import ModelShape, Reading, Setting, by_characters, device_of, estimate, measure
 from reference_model.curation import steps
 from reference_model.curation.composition import Group
 from reference_model.curation.manifest import read_manifest
@@ -24,8 +26,9 @@ from reference_model.curation.recipe import read_recipe
 from reference_model.curation.report import BY, _flow, report_of
 from reference_model.curation.step import Decision, Step
 from reference_model.curation.steps import validity
+from reference_model.curation.training_cost import cost_of
 from unite_bench import media
-from unite_bench.errors import DataError
+from unite_bench.errors import DataError, UsageError
 from unite_bench.items import File, Image, Text
 
 RECIPE = """\
@@ -211,10 +214,51 @@ def test_nothing_left_and_nothing_usable_are_errors(tmp_path: Path, capsys: pyte
     assert main(["curate", str(recipe)]) == 1
     said = capsys.readouterr().err
     assert "no row is left after step 1, validity (medium cannot be read: 1, text too short: 9)" in said
+    assert "look at what could not be read: photos:2: photos/2.png" in said
     assert not (tmp_path / "curated" / "manifest.parquet").exists()
     (tmp_path / "edits.json").write_text("[{}]")
     with pytest.raises(DataError, match=r"source 'edits' has no usable row; edits\.json, record 0: no query"):
         curate(read_recipe(recipe), tmp_path / "out", tmp_path / "work")
+
+
+def test_two_curations_do_not_share_a_work_folder(tmp_path: Path) -> None:
+    plan = read_recipe(material(tmp_path))
+    (tmp_path / "work").mkdir()
+    with FileLock(tmp_path / "work" / "curation.lock"):
+        with pytest.raises(UsageError, match=r"another curation works in this folder.*--work"):
+            curate(plan, tmp_path / "out", tmp_path / "work")
+        curate(plan, tmp_path / "out", tmp_path / "elsewhere")
+    curate(plan, tmp_path / "out", tmp_path / "work")
+
+
+def test_steps_know_the_weights_that_rows_have_so_far(tmp_path: Path) -> None:
+    """A source of weight 2 fills a half of what is drawn with half as many rows."""
+    plan = read_recipe(material(tmp_path))
+    weights = {"photos": 1.0, "edits": 2.0}
+    shares = "{kind: balance, by: source, shares: {photos: 1, edits: 1}}"
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("{kind: duplicates}", shares))
+    curated = curate(read_recipe(recipe), tmp_path / "out", tmp_path / "work")
+    drawn: dict[str, float] = {}
+    for group, weight in curated.weights.items():
+        drawn[group.source] = drawn.get(group.source, 0.0) + weight
+    assert drawn["photos"] == drawn["edits"] > 0 and plan.sources[1].weight == weights["edits"]
+
+
+def test_the_cost_is_the_estimate_for_the_recipe_s_machines(tmp_path: Path) -> None:
+    recipe = material(tmp_path)
+    recipe.write_text(RECIPE + "cost: {devices: 2, per_device: 4}\n")
+    plan = read_recipe(recipe)
+    manifest = read_manifest(curate(plan, tmp_path / "out", tmp_path / "work").manifest)
+    own = cost_of(manifest, plan.recipe.cost, tmp_path)["instruction"]
+    assert own["pairs"] == 2 and own["items"] == 4  # a row of weight 2; the other one was its duplicate
+    assert own["visual_tokens"] == 2 * 2 * 6  # two pictures of 16 x 12, fitted into 2 x 3 tokens, twice
+    statistics = measure(manifest.rows("instruction"), Reading(by_characters))
+    setting = Setting(devices=2, per_device=4)
+    expected = estimate(statistics, ModelShape.of(plan.recipe.cost.model), setting, device_of("a100-80gb"))
+    assert own["gpu_hours"] == expected.gpu_hours and own["text_tokens"] == round(expected.text_tokens)
+    assert "of 8 pairs on 2 devices" in own["in words"][0] and own["device"] == "2 x a100-80gb"
+    assert "a token for 4 characters" in own["in words"][-1] and "4 to 12 frames a clip" in own["in words"][-1]
 
 
 def test_the_benchmark_curates_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

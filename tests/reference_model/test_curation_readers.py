@@ -19,7 +19,7 @@ from reference_model.curation import cells
 from reference_model.curation.cells import ParquetCell
 from reference_model.curation.pool import Placed
 from reference_model.curation.readers import read, tables
-from reference_model.curation.readers.found import Bad, BadRecord, Found
+from reference_model.curation.readers.found import Bad, BadRecord, Found, path_of
 from reference_model.curation.readers.hub import pinned
 from reference_model.curation.readers.unite import items_of
 from reference_model.curation.recipe import STAGES
@@ -47,6 +47,17 @@ def bad(found: list[Found]) -> list[tuple[int, str]]:
 # UNITE's training records
 
 
+def located(folder: Path) -> Any:
+    """Where `items_of` finds the media of a record that lie in a folder."""
+
+    def locate(kind: str, cell: Any) -> File:
+        if not isinstance(cell, str):
+            raise BadRecord("not a path", f"a medium is {cell!r}")
+        return File(folder / path_of(cell, f"the path of {kind}"))
+
+    return locate
+
+
 def test_marks_say_where_media_stand_and_no_order_of_keys_does(tmp_path: Path) -> None:
     first, second = Image(File(tmp_path / "1.jpg")), Image(File(tmp_path / "2.jpg"))
     records = {
@@ -66,7 +77,7 @@ def test_marks_say_where_media_stand_and_no_order_of_keys_does(tmp_path: Path) -
         "empty means absent": ({"text": "words", "image": "", "video": None}, (Text("words"),)),
     }
     for name, (side, parts) in records.items():
-        query, target, negatives = items_of({"query": side, "candidate": {"text": "x"}}, tmp_path)
+        query, target, negatives = items_of({"query": side, "candidate": {"text": "x"}}, located(tmp_path))
         assert (query.parts, target.parts, negatives) == (parts, (Text("x"),), ()), name
 
 
@@ -81,13 +92,38 @@ def test_a_record_that_cannot_be_a_row_says_why(tmp_path: Path) -> None:
         "it says 'text,image', the candidate is text": {"query": good, "candidate": good, "target_modal": "text,image"},
         "a medium is 3": {"query": {"image": 3}, "candidate": good},
         "surrogates not allowed": {"query": {"text": "\ud800"}, "candidate": good},
-        "the path of a medium: surrogates": {"query": {"image": "\ud800"}, "candidate": good},
-        "the path of a medium holds a null character": {"query": {"image": "1\0.png"}, "candidate": good},
+        "the path of image: surrogates": {"query": {"image": "\ud800"}, "candidate": good},
+        "the path of image holds a null character": {"query": {"image": "1\0.png"}, "candidate": good},
         "a side is str": {"query": good, "candidate": good, "negative": ["x"]},
     }
     for message, record in wrong.items():
         with pytest.raises(BadRecord, match=message):
-            items_of(record, tmp_path)
+            items_of(record, located(tmp_path))
+
+
+def test_target_modal_is_what_the_candidate_counts_as(tmp_path: Path) -> None:
+    """The public records hold instructions in their texts; the published mask goes by target_modal."""
+    shown, side = Image(File(tmp_path / "1.jpg")), {"text": "<|IMAGE|>\nRepresent the given image.", "image": "1.jpg"}
+    for said in ("image", ["image"], " image "):
+        record = {"query": {"text": "a cat"}, "candidate": side, "negative": side, "target_modal": said}
+        _, target, (negative,) = items_of(record, located(tmp_path))
+        assert target == negative == Item((shown,), "Represent the given image.") and target.modality == "image"
+    for said in (None, "", "text,image", ["image", "text"]):
+        _, target, _ = items_of({"query": {"text": "a"}, "candidate": side, "target_modal": said}, located(tmp_path))
+        assert target.modality == "image+text" and target.instruction is None
+    with pytest.raises(BadRecord, match="it says 'video', the candidate is image"):
+        items_of({"query": {"text": "a"}, "candidate": side, "target_modal": "video"}, located(tmp_path))
+
+
+def test_empty_negatives_and_blank_texts_beside_media_are_none(tmp_path: Path) -> None:
+    shown = Image(File(tmp_path / "1.jpg"))
+    empty: list[Any] = [{"text": None, "image": None}, [{"text": ""}], [], None, [{"type": "text", "text": ""}]]
+    for negative in empty:
+        record = {"query": {"type": "image", "text": " ", "image": "1.jpg"}, "candidate": {"text": "x"}}
+        query, _, negatives = items_of({**record, "negative": negative}, located(tmp_path))
+        assert query.parts == (shown,) and negatives == ()
+    with pytest.raises(BadRecord, match="empty text"):
+        items_of({"query": {"text": " "}, "candidate": {"text": "x"}}, located(tmp_path))
 
 
 def test_a_unite_file_is_read_with_its_negatives_and_its_bad_records(tmp_path: Path) -> None:
@@ -162,6 +198,29 @@ def test_bad_rows_of_a_table_are_listed_and_the_others_read(tmp_path: Path) -> N
     found = everything(TableSource(kind="table", name="s", path="x.csv", **TEXTS), tmp_path)
     assert [one[0] for one in rows(found)] == ["s:0", "s:3"]
     assert bad(found) == [(1, "not a row of the table"), (2, "not a row of the table")]
+    (tmp_path / "x.csv").write_text(f'q,t\na,b\n"c"d,e\nf,{"long " * 40_000}\n')
+    found = everything(TableSource(kind="table", name="s", path="x.csv", **TEXTS), tmp_path)
+    assert [one[0] for one in rows(found)] == ["s:0", "s:2"] and bad(found) == [(1, "not CSV")]
+    assert "line 3: " in next(one.detail for one in found if isinstance(one, Bad))
+
+
+def test_empty_cells_of_encoded_media_are_no_media(tmp_path: Path) -> None:
+    """A negative that only some rows have; a query that has none is a bad record, not a broken picture."""
+    filled = {"bytes": b"picture", "path": None}
+    table = pa.table(
+        {
+            "q": pa.array([filled, filled, None, filled], pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            "t": ["a", "b", "c", "d"],
+            "n": pa.array([b"picture", None, None, b"picture"], pa.binary()),
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=2)
+    sides = {"query": Side(image="q"), "target": Side(text="t"), "negatives": (Side(image="n"),)}
+    found = everything(TableSource(kind="table", name="s", path="x.parquet", **sides), tmp_path)
+    assert [len(one.row.negatives) for one in found if isinstance(one, Placed)] == [1, 0, 1]
+    assert bad(found) == [(2, "no medium")]
+    only = TableSource(kind="table", name="s", path="x.parquet", query=Side(image="q"), target=Side(image="n"))
+    assert [one[0] for one in rows(everything(only, tmp_path))] == ["s:0", "s:3"]
 
 
 def test_columns_become_parts_instructions_and_negatives(tmp_path: Path) -> None:
@@ -360,6 +419,30 @@ def test_a_dataset_is_streamed_and_its_media_become_files(tmp_path: Path) -> Non
     wrong = source.model_copy(update={"query": Side(text="Q")})
     with pytest.raises(DataError, match="no column 'Q'"):
         everything(wrong, tmp_path)
+
+
+def test_training_records_of_unite_are_streamed_too(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "1.png").write_bytes(b"picture")
+    shown = {"text": "<|IMAGE|>\nRepresent the image.", "image": "1.png"}
+    records = [{"query": {"text": "a cat", "image": None}, "candidate": shown, "target_modal": "image"}] * 2
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "data" / "train.parquet")
+    found = everything(HubSource(kind="hub", name="h", dataset="data", granularity="instruction"), tmp_path)
+    assert [(one[0], one[1].modality, one[2].modality) for one in rows(found)] == [
+        ("h:0", "text", "image"),
+        ("h:1", "text", "image"),
+    ]
+    with pytest.raises(ValueError, match="give both query and target, or neither"):
+        HubSource(kind="hub", name="h", dataset="data", query=Side(text="q"))
+
+
+def test_names_in_captions_are_files_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "p" / "sub").mkdir(parents=True)
+    for name in ("cafe\u0301.png", "sub/b.png", "c.png"):
+        (tmp_path / "p" / name).write_bytes(b"x")
+    (tmp_path / "p" / "captions.txt").write_text("caf\u00e9.png\tone\nsub\\b.png\ttwo\n./c.png\tthree\n", "utf-8")
+    found = everything(FolderSource(kind="folder", name="p", path="p"), tmp_path)
+    assert [query.text for _, query, _ in rows(found)] == ["one", "two", "three"] and bad(found) == []
 
 
 def test_a_dataset_that_breaks_off_in_the_middle_says_where(tmp_path: Path) -> None:

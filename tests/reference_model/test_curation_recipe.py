@@ -190,6 +190,30 @@ def test_the_presets_are_the_paper_s_tables() -> None:
     assert {pair for pair, share in first.shares.items() if abs(share - given[pair]) > 0.1} == {"text-video"}
     given = second.shares_of_pairs()
     assert all(abs(share - given[pair]) < 0.1 for pair, share in second.shares.items())
+    printed = """text-text NLI 275.6 MSMARCO 532.8 NQ 100.2 HotpotQA 170.0 Fever 140.1 TriviaQA 73.3 SQuAD 87.6
+        image-text CapsFusion 1000 LAION-Art 1000 MSCOCO 500  text-video InternVid-FLT 2000 Tarsier2-Recap 500
+        image>image NIGHTS 15.9  text>image COCO-t2i 100 VisDial 123.3 VisualNews-t2i 99.9
+        image>text HatefulMemes 8.5 ImageNet-1K 100 COCO-i2t 113.3 SUN397 19.9 VisualNews-i2t 100 VOC2007 7.9
+        text>image+text WebQA 17.2  image+text>text A-OKVQA 17.1 ChartQA 28.3 DocVQA 39.5 InfographicsVQA 23.5 OK-VQA 9.0
+        Visual7W 69.8  image+text>image CIRR 26.1 COCO-it2i 100 N24News 49.0  text+video>video WebVid-CoVR 200"""
+    table, pair, words = {}, "", iter(printed.split())
+    for word in words:
+        if word in first.shares or word in second.shares:
+            pair, word = word, next(words)
+        table[word] = (pair, float(next(words)))
+    assert {name: (of, n) for preset in (first, second) for name, of, _, n in preset.sets} == table
+
+
+def test_the_cells_of_a_preset_are_known_by_their_datasets_and_of_a_merged_file_by_what_rows_hold() -> None:
+    """An instruction in the text of a picture's side makes it image+text, where the paper says image."""
+    preset, group = (
+        PRESETS["unite-instruction"],
+        Group("ImageNet-1K", "instruction", "instruction", "image+text", "text"),
+    )
+    own = [cell for cell in preset.cells() if cell.holds(group)]
+    assert [(cell.pair, cell.source) for cell in own] == [("image>text", None), ("image>text", "ImageNet-1K")]
+    merged = [cell for cell in preset.cells(merged=True) if cell.holds(group)]
+    assert [(cell.pair, cell.rows) for cell in merged] == [("image+text>text", None)]
 
 
 def test_a_preset_and_a_place_give_the_design(tmp_path: Path) -> None:
@@ -216,5 +240,11 @@ def test_a_preset_and_a_place_give_the_design(tmp_path: Path) -> None:
     assert ["no file" in one or "none of the preset's datasets" in one for one in findings(tmp_path, wrong)] == [
         True
     ] * 2
+    merged = "name: p\npreset: {name: unite-instruction, data: data, merged: videos.jsonl}\n"
+    plan = read_recipe(written(tmp_path, merged))
+    assert [(s.name, s.path, s.granularity) for s in plan.sources] == [
+        ("unite-instruction", "data/videos.jsonl", "instruction")
+    ]
+    assert "no file" in findings(tmp_path, merged.replace("videos", "elsewhere"))[0]
     wrong = text.replace("Tarsier2-Recap", "Tarsier")
     assert "unite-adaptation has no dataset 'Tarsier'; did you mean 'Tarsier2-Recap'?" in findings(tmp_path, wrong)[0]

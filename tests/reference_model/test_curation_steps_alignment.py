@@ -81,9 +81,25 @@ def test_weights_rise_with_the_rank_within_a_pair_of_modalities(pool: Pool, tmp_
     decision = run(pool, everything(pool), Settings(embedder="hashed-text", floor=0.2), context_in(tmp_path))
     assert decision.keep.all() and decision.weights is not None
     assert decision.weights[WRONG].max() < decision.weights[[0, 1, 2, 4, 6, 7]].min()
-    assert decision.weights.min() >= np.float32(0.2) and decision.weights[8] == 1.0
-    assert ranked_weights(np.array([0.1, 0.9, 0.5, 0.5]), 0.0).tolist() == pytest.approx([0, 1, 0.5, 0.5])
+    assert decision.weights[8] == 1.0  # not judged
+    assert decision.weights.min() / decision.weights[:8].max() == pytest.approx(0.2)
+    assert decision.weights[:8].mean() == pytest.approx(1.0), "no pair of modalities gains on what is not judged"
+    assert ranked_weights(np.array([0.1, 0.9, 0.5, 0.5]), 0.0).tolist() == pytest.approx([0, 2, 1, 1])
+    assert ranked_weights(np.array([0.1, 0.9]), 0.5).tolist() == pytest.approx([2 / 3, 4 / 3])
     assert ranked_weights(np.array([0.4]), 0.3).tolist() == [1.0]
+
+
+def test_true_pairs_stand_apart_from_shuffled_ones_as_far_as_they_do(tmp_path: Path) -> None:
+    """Of eight rows, six equal their targets, and two have those of each other: by hand, against a cycle of the rows."""
+    words = [f"{letter}{letter}{letter}{letter}" for letter in "abcdefgh"]
+    targets = [*words[:6], words[7], words[6]]
+    pool = pool_of([row(n, text(q), text(t)) for n, (q, t) in enumerate(zip(words, targets, strict=True))], tmp_path)
+    facts = run(pool, everything(pool), Settings(embedder="hashed-text", quantile=0.0), context_in(tmp_path)).facts
+    order = context_in(tmp_path).random("alignment", "text>text").permutation(8)
+    shuffled = [words[i] == targets[j] for i, j in zip(order, np.roll(order, 1), strict=True)]
+    own = [words[i] == targets[i] for i in order]
+    above = np.mean([0.5 * (a == b) + (a > b) for a in own for b in shuffled])
+    assert facts["pairs"]["text>text"]["apart from shuffled"] == pytest.approx(above, abs=1e-4) and above > 0.6
 
 
 def test_scores_are_exact_cosines_in_any_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,19 @@ def test_short_groups_are_weighted_up_only_where_repetition_is_declared(pool: Po
     counts, decision = balanced(pool, tmp_path, shares=shares, total=90, repeat=1.5)
     assert counts["small"] == 10 and decision.facts["groups"]["small"]["weight"] == 1.5
     assert decision.weights is not None and decision.weights[decision.keep].sum() == pytest.approx(90)
+
+
+@pytest.mark.parametrize("given_settings", [{"shares": {"large": 2, "middle": 1}}, {"alpha": 1.0}, {"alpha": 0.0}])
+def test_shares_are_of_what_is_drawn(pool: Pool, tmp_path: Path, given_settings) -> None:
+    """Rows of `large` are drawn three times as often, so fewer of them make up its share."""
+    source = np.array([name for _, table in pool.batches(("source",)) for name in table["source"].to_pylist()])
+    weights = np.where(source == "large", 3.0, 1.0).astype(np.float32)
+    context = replace(context_in(tmp_path), weights=weights)
+    kept = run(pool, np.arange(len(pool)), Settings(**given_settings), context).keep
+    drawn = [float(weights[kept & (source == name)].sum()) for name in SIZES]
+    wanted = {"shares": [2, 1, 0], "alpha": [180, 30, 10] if given_settings.get("alpha") else [1, 1, 1]}
+    expected = np.array(wanted[next(iter(given_settings))])
+    assert np.array(drawn) / sum(drawn) == pytest.approx(expected / expected.sum(), abs=0.04)
 
 
 def test_the_seed_and_nothing_else_decides_which_rows_stay(pool: Pool, tmp_path: Path) -> None:

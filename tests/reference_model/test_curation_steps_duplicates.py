@@ -13,7 +13,7 @@ from curation_pools import compressed, context_in, pool_of, row, saved, text
 from reference_model.curation.pool import Pool
 from reference_model.curation.step import Decision
 from reference_model.curation.steps import pictures, texts
-from reference_model.curation.steps.bands import Buckets, near_leaders, near_pairs
+from reference_model.curation.steps.bands import Buckets, near_leaders, rows_of_a_band
 from reference_model.curation.steps.duplicates import Near, Settings, run
 from reference_model.curation.steps.keys import joined, keys_of, leaders, mixed
 from unite_bench.errors import MediaError
@@ -155,8 +155,7 @@ def test_vectors_merge_what_brute_force_merges_and_never_two_modalities(tmp_path
     decision = run(pool, everything(pool), settings, context_in(tmp_path))
     unit = np.stack([vector(str(n)) for n in range(180)])
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    pairs = [(i, j) for j in range(180) for i in range(j) if unit[i] @ unit[j] >= 0.97]
-    expected = near_leaders(180, np.array(pairs)) == np.arange(180)
+    expected = one_by_one(unit @ unit.T >= 0.97) == np.arange(180)
     assert 40 < expected.sum() < 170
     assert decision.keep.tolist() == [*expected.tolist(), True]  # the picture has the vector of text 0
 
@@ -176,6 +175,14 @@ def test_leaders_are_the_first_of_their_equals() -> None:
     assert (joined(ab, ab[::-1]) != joined(ab[::-1], ab)).all()
 
 
+def one_by_one(near: np.ndarray) -> np.ndarray:
+    """Row by row, the first leader that it is near to, or itself."""
+    found = np.arange(len(near))
+    for at in range(len(near)):
+        found[at] = next((i for i in range(at) if found[i] == i and near[at, i]), at)
+    return found
+
+
 def test_minhash_finds_what_brute_force_finds() -> None:
     rng = np.random.default_rng(3)
     words = [f"word{n}" for n in range(400)]
@@ -184,54 +191,103 @@ def test_minhash_finds_what_brute_force_finds() -> None:
     held = [texts.normalised(one) for one in base + near]
     sets = [texts.shingles(one) for one in held]
     similar = np.array([[texts.jaccard(a, b) for a in sets] for b in sets])
-    expected = {(i, j) for i, j in zip(*np.nonzero(np.tril(similar >= 0.8, -1)), strict=True)}
+    for threshold in (0.8, 0.5):
+        rows, _ = texts.rows_at(threshold)
+        leader, cut = near_leaders(texts.bands_of(held, rows), lambda a, b, t=threshold: similar[a, b] >= t, 200)
+        expected = one_by_one(similar >= threshold)
+        assert (leader == np.arange(200)).tolist() == (expected == np.arange(200)).tolist() and cut == 0
+        assert (expected != np.arange(200)).sum() >= 45
+        assert (np.concatenate([texts.bands_of([one], rows) for one in held]) == texts.bands_of(held, rows)).all()
 
-    def verify(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return similar[first, second] >= 0.8
 
-    pairs, cut = near_pairs(texts.bands_of(held), verify)
-    assert {(j, i) for i, j in pairs.tolist()} == expected and len(expected) >= 45
-    assert cut == 0
-    one_by_one = np.concatenate([texts.bands_of([one]) for one in held])
-    assert (one_by_one == texts.bands_of(held)).all()
+@pytest.mark.parametrize("threshold", [0.3, 0.45, 0.6, 0.75, 0.9])
+def test_texts_just_within_a_threshold_meet_whatever_it_is(threshold: float) -> None:
+    """Pairs of texts of 400 runs in common and as few others as the similarity asks for."""
+    rng = np.random.default_rng(5)
+    letters, met = np.array(list("abcdefghijklmnopqrstuvwxyz")), 0
+    rows, promised = texts.rows_at(threshold)
+    for _ in range(300):
+        own = round(400 * (1 / threshold - 1) / 2)
+        same, *ends = ("".join(rng.choice(letters, size)) for size in (404, own, own))
+        pair = [same + end for end in ends]
+        assert texts.jaccard(*map(texts.shingles, pair)) == pytest.approx(threshold, abs=0.01)
+        first, second = texts.bands_of(pair, rows)
+        met += bool((first == second).any())
+    assert promised > 0.999 and met >= 298
+
+
+def test_bands_of_signs_are_as_high_as_the_misses_allow() -> None:
+    for agreement in (0.99, 0.9, 0.75, 0.6):
+        rows, found = rows_of_a_band(agreement, 288, 12)
+        assert found == pytest.approx(1 - (1 - agreement**rows) ** (288 // rows)) and 1 - found <= 4e-4
+        higher = next((n for n in range(rows + 1, 13) if 288 % n == 0), None)
+        assert higher is None or (1 - agreement**higher) ** (288 // higher) > 4e-4
 
 
 def test_similar_texts_share_bands_and_others_hardly_do() -> None:
     bands = texts.bands_of(
-        ["the quick brown fox jumps", "the quick brown fox jumps!", "completely different words here"]
+        ["the quick brown fox jumps", "the quick brown fox jumps!", "completely different words here"], 5
     )
     assert (bands[0] == bands[1]).any() and not (bands[0] == bands[2]).any()
     assert texts.normalised("  The QUICK,\n fox! ") == "the quick fox" and texts.normalised("?!") == "?!"
 
 
+def test_letters_with_marks_and_symbols_are_told_apart() -> None:
+    boy, girl = "लड़का दौड़ता है", "लड़की दौड़ती है"
+    assert texts.normalised(boy) != texts.normalised(girl)
+    assert len({texts.normalised(name) for name in ("C++", "C#", "C", "x < 3", "x > 3", "x 3")}) == 6
+    assert texts.normalised("Cafe\u0301!") == texts.normalised("CAF\u00c9")
+
+
 def test_nobody_is_further_from_the_leader_than_the_threshold() -> None:
-    pairs = np.array([[0, 1], [1, 2], [2, 3]])  # a chain
-    assert near_leaders(4, pairs).tolist() == [0, 0, 2, 2]
+    chain = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) <= 1
+    leader, _ = near_leaders(np.zeros((4, 1), np.uint64), lambda first, second: chain[first, second])
+    assert leader.tolist() == [0, 0, 2, 2]
 
 
-def test_a_crowded_bucket_is_cut_and_counted() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_leaders_are_those_of_comparing_row_by_row(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points on a line, in buckets that overlap at random: followers of a follower are looked at again."""
+    monkeypatch.setattr("reference_model.curation.steps.bands.ROWS_AT_ONCE", 7)
+    rng = np.random.default_rng(seed)
+    places, bands = rng.uniform(0, 12, 150), rng.integers(0, 4, (150, 3)).astype(np.uint64)
+    near = np.abs(np.subtract.outer(places, places)) < 0.5
+    near &= (bands[:, None] == bands[None]).any(axis=2)
+    leader, cut = near_leaders(bands, lambda first, second: near[first, second])
+    assert (leader == np.arange(150)).tolist() == (one_by_one(near) == np.arange(150)).tolist()
+    assert near[leader, np.arange(150)].all() and cut == 0
+
+
+def test_a_crowded_bucket_falls_to_its_leader_and_is_never_held_as_a_list_of_pairs() -> None:
+    bands = np.zeros((30_000, 3), dtype=np.uint64)
+    seen: list[int] = []
+
+    def verify(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        seen.append(len(first))
+        return np.ones(len(first), dtype=bool)
+
+    tracemalloc.start()
+    leader, cut = near_leaders(bands, verify)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not leader.any() and cut == 0 and sum(seen) < 30_000
+    assert peak < 200 * len(bands)
+
+
+def test_what_a_crowded_bucket_leaves_out_is_counted() -> None:
     bands = np.zeros((100, 1), dtype=np.uint64)
-    pairs, cut = near_pairs(bands, lambda first, second: np.ones(len(first), dtype=bool), window=10)
-    assert cut == 89 and (pairs[:, 1] - pairs[:, 0]).max() == 10
+    leader, cut = near_leaders(bands, lambda first, second: np.zeros(len(first), dtype=bool), window=10)
+    assert leader.tolist() == list(range(100)) and cut == 90
     found, left_out = Buckets(bands, window=10).candidates(bands[:2])
     assert len(found) == 20 and left_out == 2
 
 
-def test_a_crowded_bucket_is_never_held_as_a_list_of_pairs() -> None:
-    bands = np.zeros((30_000, 1), dtype=np.uint64)
-    rows, seen = len(bands), []
-
-    def verify(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        seen.append(len(first))
-        return second - first == 64
-
-    tracemalloc.start()
-    pairs, _ = near_pairs(bands, verify)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert sum(seen) == rows * 64 - 64 * 65 // 2
-    assert (pairs == np.column_stack([np.arange(rows - 64), np.arange(64, rows)])).all()
-    assert peak < sum(seen) * 8
+def test_copies_from_one_template_are_one(tmp_path: Path) -> None:
+    """Hundreds of texts that differ by a letter fall to the first of them, however many share its buckets."""
+    words = "a template of a product with a long description that hardly ever changes at all, number "
+    rows = [row(n, text(words + chr(97 + n % 26) + chr(97 + n // 26)), text("same")) for n in range(400)]
+    pool = pool_of(rows, tmp_path)
+    assert kept(run(pool, everything(pool), Settings(near=Near()), context_in(tmp_path))) == [0]
 
 
 def test_looking_up_finds_what_comparing_all_with_all_finds() -> None:

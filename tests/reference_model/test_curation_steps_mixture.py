@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from reference_model.curation.steps import mixture
 from reference_model.curation.steps.mixture import Settings, run
 from reference_model.curation.steps.regression import best_mixture, bounded, draw_mixtures, fit
 from unite_bench.errors import DataError
+from unite_bench.items import Item, Text
 
 SIZES = {"a": 120, "b": 60, "c": 40}
 BEST = np.array([0.2, 0.5, 0.3])
@@ -96,6 +98,37 @@ def test_no_item_of_what_is_held_out_is_trained_on(tmp_path: Path) -> None:
     kept, left = ({side[n] for side in sides for n in rows} for rows in (np.concatenate(held), np.flatnonzero(~out)))
     assert out[np.concatenate(held)].all() and out.sum() > 16
     assert not kept & left
+
+
+def test_neither_a_picture_nor_a_caption_that_is_held_out_is_trained_on_in_other_company(tmp_path: Path) -> None:
+    """The same pictures and captions turned round, under an instruction, and beside a question that many rows ask."""
+    rows, ask, question = [], "Find the caption.", Text("what is it?")
+    for n in range(40):
+        shown, words = saved(np.full((8, 8, 3), 5 * n, np.uint8), tmp_path / f"{n}.png"), text(f"caption {n}")
+        asked = Item((*shown.parts, question))
+        rows.append(row(n, Item(shown.parts, ask), words, source="i2t"))
+        rows.append(row(n, words, shown, source="t2i"))
+        rows.append(row(n, asked, text(f"answer {n}"), source="it2t"))
+    pool = pool_of(rows, tmp_path, block=64)
+    codes = np.tile(np.arange(3, dtype=np.int32), 40)
+    held, out = mixture.hold_out(pool, np.arange(120), codes, 3, 4, context_in(tmp_path))
+    numbers = {int(n) // 3 for n in np.concatenate(held)}
+    assert set(np.flatnonzero(out)) == {3 * n + kind for n in numbers for kind in range(3)}
+    assert out.sum() < 60, "the question is no reason to leave"
+
+
+def test_a_group_of_heavier_rows_has_its_share_with_fewer(pool: Pool, asked, tmp_path: Path) -> None:
+    context = context_in(tmp_path)
+    source = np.array([name for _, table in pool.batches(("source",)) for name in table["source"].to_pylist()])
+    heavier = replace(context, weights=np.where(source == "b", 3.0, 1.0).astype(np.float32))
+    settings = Settings(runs=8, total=60, validation=10)
+    plain, weighted = (run(pool, np.arange(len(pool)), settings, one) for one in (context, heavier))
+    first, second = (counted(pool, np.flatnonzero(one.keep)) for one in (plain, weighted))
+    shares = np.array(weighted.facts["mixtures"][weighted.facts["taken"]])
+    drawn = np.array([second["a"], 3 * second["b"], second["c"]])
+    assert (
+        second["b"] < first["b"] and np.abs(drawn / drawn.sum() - shares).max() < 0.06
+    )  # 20 rows of c are all there are
 
 
 def test_declared_shares_stay_where_the_fit_is_worse(pool: Pool, tmp_path: Path, monkeypatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,14 @@ def read(source: FolderSource, labels: Labels, folder: Path, root: Path, kept: P
     place = folder / source.path
     own = Path(os.path.relpath(kept.resolve(), place.resolve()))
     found = (path for path in sorted(place.rglob("*")) if _is_medium(path) and not path.is_relative_to(place / own))
-    media = {relative(path, place): path for path in found}
+    media = {_plain(relative(path, place)): path for path in found}
     if not media:
         raise DataError(f"{place}: no images or clips in this folder")
 
     def items(_file: str, _at: int, record: Mapping[str, Any]) -> Items:
-        name = str(record.get("file"))
+        name = _plain(str(record.get("file")))
         if name not in media:
-            raise BadRecord(NO_MEDIUM, f"{name!r} is no image or clip of the folder")
+            raise BadRecord(NO_MEDIUM, f"{record.get('file')!r} is no image or clip of the folder")
         unicode(name, "the name of a medium")
         caption = Item((Text(text_of(record.get("caption"), "caption")),))
         shown = Item((_part(media[name]),))
@@ -55,7 +57,7 @@ def _records(place: Path, root: Path, media: Mapping[str, Path]) -> Iterator[tup
         _tabbed(listed) if listed.suffix == ".txt" else records_of(listed, ("file", "caption"))
     ):
         if isinstance(record, Mapping):
-            silent.pop(str(record.get("file")), None)
+            silent.pop(_plain(str(record.get("file"))), None)
         yield name, at, record
     for number, medium in enumerate(silent, start=at + 1):
         yield name, number, BadRecord(NO_CAPTION, f"{medium!r} is not in {listed.name}")
@@ -89,6 +91,12 @@ def _tabbed(path: Path) -> Iterator[Any]:
                     yield whole if tab else BadRecord("no tab", "expected name<TAB>caption")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def _plain(name: str) -> str:
+    """A name as it is looked up: `./a.png` and `sub\\a.png` are files too, and some systems write accents as letters of
+    their own."""
+    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
 
 
 def _part(path: Path) -> Part:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reference_model.curation.readers import unite
 from reference_model.curation.readers.found import BadRecord, Found, Items, Labels, path_of
 from reference_model.curation.readers.sides import items_of
 from reference_model.curation.readers.tables import check_columns, columns_of
@@ -34,6 +35,8 @@ def read(source: HubSource, labels: Labels, folder: Path, kept: Path) -> Iterato
         raise BadRecord("no medium", f"column {column!r} holds neither bytes nor a path that lies in the dataset")
 
     def items(_file: str, _at: int, record: Mapping[str, Any]) -> Items:
+        if source.query is None or source.target is None:
+            return unite.items_of(record, locate)
         return items_of(source.query, source.target, source.negatives, record, locate)
 
     return labels.found(((where, at, row) for at, row in enumerate(rows)), items)
@@ -66,7 +69,7 @@ def _opened(source: HubSource, folder: Path, columns: tuple[str, ...]) -> Any:
         features = rows.features or {}
         if features:
             check_columns(f"{source.dataset}, {source.split}", columns, features)
-            rows = rows.select_columns(list(columns))
+            rows = rows.select_columns([name for name in features if name in {*columns, *unite.KEYS}])
         for column, feature in features.items():
             if column in columns and type(feature).__name__ in ("Image", "Video"):
                 rows = rows.cast_column(column, type(feature)(decode=False))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reference_model.curation.cells import ParquetCell
@@ -50,9 +52,11 @@ def files_of(folder: Path, pattern: str) -> list[Path]:
 
 
 def columns_of(source: TableSource | HubSource) -> tuple[str, ...]:
-    """Every column that the source reads."""
-    sides = [source.query, source.target, *source.negatives]
-    named = [column for side in sides for column in side.columns]
+    """Every column that the source reads and that must be there."""
+    if source.query is None or source.target is None:
+        named = ["query", "candidate"]
+    else:
+        named = [column for side in (source.query, source.target, *source.negatives) for column in side.columns]
     named += [value.column for value in (source.granularity, source.topic) if isinstance(value, Column)]
     return tuple(dict.fromkeys(named))
 
@@ -97,28 +101,59 @@ def jsonl(path: Path, _columns: Sequence[str] = ()) -> Iterator[Any]:
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restkey=_SURPLUS, strict=True)
+        csv.field_size_limit(sys.maxsize)
         try:
             check_columns(path, columns, reader.fieldnames or ())
-            for row in reader:
-                whole = _SURPLUS not in row and None not in row.values()
-                yield row if whole else BadRecord("not a row of the table", "more or fewer cells than the header")
         except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
+            raise DataError(f"{path}:1: the header is not CSV ({error})") from error
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BadRecord("not CSV", f"line {reader.line_num + 1}: {error}")
+                continue
+            whole = _SURPLUS not in row and None not in row.values()
+            yield row if whole else BadRecord("not a row of the table", "more or fewer cells than the header")
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Any]:
-    """Columns of encoded media are not read: their cells stand for themselves."""
+    """Columns of encoded media are not read, but for those of a row group that has empty cells in them: a filled cell stands
+    for itself."""
     file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
     schema = file.schema_arrow
     check_columns(path, columns, schema.names)
-    encoded = {name: ENCODED for name in columns if _holds_bytes(schema.field(name).type)}
+    encoded = [name for name in columns if _holds_bytes(schema.field(name).type)]
     plain = [name for name in columns if name not in encoded]
-    if not plain:
-        yield from ({**encoded} for _ in range(file.metadata.num_rows))
-        return
-    for batch in file.iter_batches(BATCH, columns=plain, use_threads=False):
-        for row in batch.to_pylist():
-            yield row | encoded
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        gaps = [name for name in encoded if _may_have_gaps(group, name)]
+        filled = dict.fromkeys(encoded, ENCODED)
+        if not plain and not gaps:
+            yield from (dict(filled) for _ in range(group.num_rows))
+            continue
+        for batch in file.iter_batches(BATCH, row_groups=[number], columns=[*plain, *gaps], use_threads=False):
+            there = {name: _filled(batch.column(name)) for name in gaps}
+            for at, row in enumerate(batch.select(plain).to_pylist() if plain else [{}] * batch.num_rows):
+                yield row | filled | {name: None for name in gaps if not there[name][at]}
+
+
+def _may_have_gaps(group: Any, name: str) -> bool:
+    """Whether some cells of the column's bytes are empty, as far as the row group's statistics tell."""
+    for number in range(group.num_columns):
+        leaf = group.column(number)
+        if leaf.path_in_schema in (name, f"{name}.bytes"):
+            statistics = leaf.statistics
+            return statistics is None or not statistics.has_null_count or statistics.null_count > 0
+    return True
+
+
+def _filled(cells: Any) -> list[bool]:
+    """Which cells hold bytes."""
+    held = pc.struct_field(cells, "bytes") if pa.types.is_struct(cells.type) else cells
+    found: list[bool] = held.is_valid().to_pylist()
+    return found
 
 
 class _Encoded:

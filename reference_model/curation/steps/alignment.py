@@ -31,8 +31,9 @@ Scores = npt.NDArray[np.float64]
 
 class Settings(StepSettings):
     """Exactly one of: `threshold` (lowest cosine kept), `quantile` (the share with the lowest cosines, dropped) and `floor`
-    (no row is dropped; weights rise with the rank of the cosine from `floor` to 1). The first two are one number, or one
-    for each pair of modalities (`text>image`), where pairs that are not named are kept.
+    (no row is dropped; weights rise with the rank of the cosine, the lowest being `floor` of the highest and their mean 1
+    in each pair of modalities, so that no pair gains on another). The first two are one number, or one for each pair of
+    modalities (`text>image`), where pairs that are not named are kept.
 
     Rows of a modality that the embedder does not declare are kept and counted, or dropped with `unjudged: drop`."""
 
@@ -131,11 +132,13 @@ def cosines(queries: npt.NDArray[Any], targets: npt.NDArray[Any]) -> Scores:
 
 
 def ranked_weights(scores: Scores, floor: float) -> npt.NDArray[np.float32]:
-    """From `floor` for the lowest score to 1 for the highest, by rank; equal scores weigh the same."""
+    """In proportion to numbers from `floor` for the lowest score to 1 for the highest, by rank, with a mean of 1; equal
+    scores weigh the same."""
     order = np.sort(scores)
     below = np.searchsorted(order, scores, side="left") + np.searchsorted(order, scores, side="right") - 1
     share = below / max(2 * (scores.size - 1), 1) if scores.size > 1 else np.ones(1)
-    return (floor + (1 - floor) * share).astype(np.float32)
+    ranked = floor + (1 - floor) * share
+    return np.asarray(ranked / ranked.mean(), dtype=np.float32)
 
 
 def _apart(

@@ -1,7 +1,8 @@
 """Balance: how many rows of each source, topic or modality pair stay.
 
 A cap, target shares, or sampling by temperature, where a group of n rows gets a share in proportion to n^alpha (Lample and
-Conneau, NeurIPS 2019: 1 keeps the shares, 0 makes them equal). Nothing is repeated unless `repeat` allows it.
+Conneau, NeurIPS 2019: 1 keeps the shares, 0 makes them equal). Shares are of what is drawn: rows times the weights that
+the source and earlier steps gave them. Nothing is repeated unless `repeat` allows it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import Field, model_validator
 
 from reference_model.curation.pool import Numbers, Pool
 from reference_model.curation.step import Context, Decision, Step, StepSettings
-from reference_model.curation.steps.groups import By, groups_of
+from reference_model.curation.steps.groups import By, groups_of, mean_weights, members_of
 from reference_model.curation.steps.keys import Ints
 from reference_model.curation.steps.shares import drawn, within_supply
 from unite_bench.errors import DataError
@@ -61,11 +62,10 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     named = settings.shares or (settings.cap if isinstance(settings.cap, dict) else {})
     if unknown := sorted(set(named) - set(names)):
         raise DataError(f"balance: no row is of {settings.by} {', '.join(unknown)}; there are {', '.join(names)}")
-    counts, repeats = plan(settings, names, supply)
+    counts, repeats = plan(settings, names, supply, mean_weights(context, codes, len(names)))
     reasons = np.ones(alive.size, dtype=np.uint8)
     weights = np.ones(alive.size, dtype=np.float32)
-    for code, name in enumerate(names):
-        members = np.flatnonzero(codes == code)
+    for code, (name, members) in enumerate(zip(names, members_of(codes, len(names)), strict=True)):
         chosen = drawn(members, int(counts[code]), context.random("balance", name))
         reasons[chosen] = 0
         weights[chosen] = repeats[code]
@@ -77,8 +77,11 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
     return Decision(reasons == 0, reasons, ("kept", *NAMES), used, {"by": settings.by, "groups": facts})
 
 
-def plan(settings: Settings, names: tuple[str, ...], supply: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """How many rows of each group stay, and the weight of each of them, (groups,), (groups,)."""
+def plan(
+    settings: Settings, names: tuple[str, ...], supply: Ints, means: npt.NDArray[np.float64]
+) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """How many rows of each group stay, and by what the weight of each of them is multiplied, (groups,), (groups,); `means`
+    are the weights that they have, in the mean of a group."""
     ones = np.ones(len(names))
     if settings.cap is not None:
         caps = [settings.cap.get(name) if isinstance(settings.cap, dict) else settings.cap for name in names]
@@ -87,7 +90,8 @@ def plan(settings: Settings, names: tuple[str, ...], supply: Ints) -> tuple[Ints
     if settings.shares is not None:
         shares = np.array([settings.shares.get(name, 0.0) for name in names])
     else:
-        shares = supply.astype(np.float64) ** (settings.alpha or 0.0)
+        shares = (supply * means) ** (settings.alpha or 0.0)
+    shares = shares / means  # in rows
     if settings.repeat == 1:
         return within_supply(shares, supply, settings.total), ones
     most = np.floor(supply * settings.repeat + 1e-9).astype(np.int64)

@@ -5,7 +5,7 @@ Every candidate is then compared exactly, so a signature can only miss a pair, n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,26 @@ import numpy.typing as npt
 
 from reference_model.curation.steps.keys import Ints, mixed
 
-WINDOW = 64  # rows of one bucket that a row is compared with
-ROWS_AT_ONCE = 4096  # rows of a sorted band whose candidates are held at a time
+WINDOW = 64  # rows of one bucket that the others of it are compared with
+LOOKED_UP = 256  # rows of a set's bucket that one row is compared with
+ROWS_AT_ONCE = 65_536  # rows of a sorted band, about: buckets are never cut
 PAIRS_AT_ONCE = 1 << 13
+MISSED = 4e-4  # of the pairs just at a threshold
 Bands = npt.NDArray[np.uint64]  # (n, bands)
 Verify = Callable[[Ints, Ints], npt.NDArray[np.bool_]]
+
+
+def rows_of_a_band(agreement: float, values: int, largest: int) -> tuple[int, float]:
+    """Of how many of a signature's `values` each band should be made, and the share of pairs at the threshold that then
+    share a band: the most, up to `largest`, that miss no more than MISSED; 1 where none is so good.
+
+    `agreement` is the probability that one value of such a pair is equal.
+    """
+    for rows in range(largest, 0, -1):
+        found = 1 - (1 - agreement**rows) ** (values // rows)
+        if values % rows == 0 and (1 - found <= MISSED or rows == 1):
+            return rows, found
+    raise ValueError("largest is at least 1")
 
 
 def signs(projected: npt.NDArray[np.floating[Any]], bits: int) -> Bands:
@@ -35,51 +50,74 @@ def folded(signature: npt.NDArray[np.uint64], rows: int) -> Bands:
     return out
 
 
-def near_pairs(bands: Bands, verify: Verify, window: int = WINDOW) -> tuple[Ints, int]:
-    """Pairs (m, 2) with i < j that share a band and that `verify(i, j)` holds near, sorted by j, then i.
+def near_leaders(bands: Bands, verify: Verify, window: int = WINDOW) -> tuple[Ints, int]:
+    """For each row the leader that it is near to, or itself, which makes it one, (n,).
 
-    A row is compared with at most `window` rows before it in a bucket; the second value counts the (row, band)s for
-    which that left somebody out.
+    A row is a leader unless an earlier leader that shares a band with it is near, as if row by row were compared with the
+    leaders so far. So nobody is further from his leader than the threshold, and there are no chains. In a bucket with
+    more than `window` leaders some are not compared with each other; the second value counts these (leader, band)s.
     """
-    count = len(bands)
-    near = np.zeros(0, dtype=np.int64)  # j * count + i
-    cut = 0
+    leader = np.arange(len(bands))
+    while True:
+        standing = np.flatnonzero(leader == np.arange(len(bands)))
+        pairs, cut = _met(bands, standing, verify, window)
+        if not len(pairs):
+            return leader, cut
+        leader[standing] = standing[_first_leaders(standing.size, pairs)]
+        left = np.flatnonzero(leader[leader] != leader)  # their leader has found one of its own
+        near = _verified(leader[leader[left]], left, verify)
+        leader[left] = np.where(near, leader[leader[left]], left)
+
+
+def _met(bands: Bands, rows: Ints, verify: Verify, window: int) -> tuple[Ints, int]:
+    """Near pairs (m, 2) with i < j of positions in `rows`, sorted by j, then i, at most one a band for each j; and how many
+    (row, band)s were not compared with everyone before them. In each bucket the first row is compared with all others;
+    those that are near leave, and so does it."""
+    near, cut = np.zeros(0, dtype=np.int64), 0  # j * rows.size + i
     for band in bands.T:
-        order = np.argsort(band, kind="stable")
-        sorted_band = band[order]
         found = [near]
-        for start in range(0, count, ROWS_AT_ONCE):
-            fresh = _without(_candidates(order, sorted_band, start, window), near)
-            found.append(fresh[_verified(fresh // count, fresh % count, verify)])
-        near = np.sort(np.concatenate(found))
-        if count > window + 1:
-            cut += int((sorted_band[window + 1 :] == sorted_band[: -window - 1]).sum())
-    return np.column_stack([near % count, near // count]) if count else near.reshape(0, 2), cut
+        for waiting, bucket in _buckets(band[rows]):
+            for _ in range(window):
+                first = np.append(True, bucket[1:] != bucket[:-1])
+                if first.all():
+                    break
+                head = np.maximum.accumulate(np.where(first, np.arange(first.size), 0))[~first]
+                earlier, waiting, bucket = waiting[head], waiting[~first], bucket[~first]
+                codes = waiting * rows.size + earlier
+                met = _among(codes, near)
+                met[~met] = _verified(rows[earlier[~met]], rows[waiting[~met]], verify)
+                found.append(codes[met])
+                waiting, bucket = waiting[~met], bucket[~met]
+                if not waiting.size:
+                    break
+            else:
+                cut += int(waiting.size)
+        near = np.unique(np.concatenate(found))
+    return np.column_stack([near % max(rows.size, 1), near // max(rows.size, 1)]), cut
 
 
-def _candidates(order: Ints, band: npt.NDArray[np.uint64], start: int, window: int) -> Ints:
-    """Pairs, as j * count + i, of rows from `start` on in a sorted band with those before them in their bucket."""
-    stop = min(start + ROWS_AT_ONCE, len(band))
-    found = [np.zeros(0, dtype=np.int64)]
-    for distance in range(1, window + 1):
-        at = np.arange(max(start, distance), stop)
-        at = at[band[at] == band[at - distance]]
-        if at.size == 0:
-            break
-        found.append(order[at] * len(band) + order[at - distance])  # the sort is stable: j stands behind i
-    return np.concatenate(found)
+def _buckets(band: npt.NDArray[np.uint64]) -> Iterator[tuple[Ints, Ints]]:
+    """Rows that share a value with another, and numbers of the values, both sorted by value, then row; in pieces of whole
+    buckets."""
+    order = np.argsort(band, kind="stable")
+    starts = np.flatnonzero(np.append(True, band[order[1:]] != band[order[:-1]])) if order.size else order
+    sizes = np.diff(np.append(starts, order.size))
+    shared = np.repeat(sizes > 1, sizes)
+    order, sizes = order[shared], sizes[sizes > 1]
+    numbers, ends = np.repeat(np.arange(sizes.size), sizes), np.cumsum(sizes)
+    edges = ends[np.unique(np.searchsorted(ends, np.arange(ROWS_AT_ONCE, order.size, ROWS_AT_ONCE)))]
+    yield from (piece for piece in zip(np.split(order, edges), np.split(numbers, edges), strict=True) if piece[0].size)
 
 
-def _without(pairs: Ints, known: Ints) -> Ints:
-    """The pairs, sorted, that are not among the `known` ones, which are sorted too."""
-    pairs = np.sort(pairs)
+def _among(values: Ints, known: Ints) -> npt.NDArray[np.bool_]:
+    """Which of the values are among the `known` ones, which are sorted."""
     if known.size == 0:
-        return pairs
-    at = np.minimum(np.searchsorted(known, pairs), known.size - 1)
-    return np.asarray(pairs[known[at] != pairs])
+        return np.zeros(values.size, dtype=bool)
+    at = np.minimum(np.searchsorted(known, values), known.size - 1)
+    return np.asarray(known[at] == values)
 
 
-def _verified(later: Ints, earlier: Ints, verify: Verify) -> npt.NDArray[np.bool_]:
+def _verified(earlier: Ints, later: Ints, verify: Verify) -> npt.NDArray[np.bool_]:
     held = np.zeros(len(later), dtype=bool)
     for start in range(0, len(later), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
@@ -87,11 +125,8 @@ def _verified(later: Ints, earlier: Ints, verify: Verify) -> npt.NDArray[np.bool
     return held
 
 
-def near_leaders(count: int, pairs: Ints) -> Ints:
-    """For each of `count` rows the first leader it is near to, or itself, which makes it one, (count,).
-
-    So nobody is further from his leader than the threshold: no chains.
-    """
+def _first_leaders(count: int, pairs: Ints) -> Ints:
+    """For each of `count` rows the first leader among those that it is paired with, or itself, (count,)."""
     found = np.arange(count)
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         for earlier, later in pairs[start : start + PAIRS_AT_ONCE].tolist():  # by j, then i
@@ -103,7 +138,7 @@ def near_leaders(count: int, pairs: Ints) -> Ints:
 class Buckets:
     """A set of signatures that others are looked up in."""
 
-    def __init__(self, bands: Bands, window: int = WINDOW):
+    def __init__(self, bands: Bands, window: int = LOOKED_UP):
         self._order = [np.argsort(band, kind="stable") for band in bands.T]
         self._sorted = [band[order] for band, order in zip(bands.T, self._order, strict=True)]
         self._window = window

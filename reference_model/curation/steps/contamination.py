@@ -32,7 +32,7 @@ class Settings(StepSettings):
 
     kind: Literal["contamination"] = "contamination"
     tasks: Annotated[list[str], Field(min_length=1)]
-    texts: float | None = Field(default=0.9, gt=0, le=1)
+    texts: float | None = Field(default=0.9, ge=0.3, le=1)
     pictures: int | None = Field(default=24, ge=0, le=255)
     shortest_text: int = Field(default=25, ge=1)
     action: Literal["drop", "flag"] = "drop"

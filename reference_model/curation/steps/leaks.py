@@ -15,6 +15,7 @@ from unite_bench.items import Image, Item, Kind, Text, Video
 
 Tasks = frozenset[str]
 NONE: Tasks = frozenset()
+TEXTS_AT_ONCE = 512
 MOST_SEEN = 100_000  # media of the pool whose answer is kept, as pictures often stand in many rows
 
 
@@ -39,7 +40,10 @@ class Leaks:
         self._near_text, self._near_picture = near_text, near_picture
         self.not_compared = 0
         self._texts = sorted(self._text_tasks)
-        self._text_buckets = Buckets(texts.bands_of(self._texts)) if near_text is not None and self._texts else None
+        self._height = 0 if near_text is None else texts.rows_at(near_text)[0]
+        self._text_buckets = (
+            Buckets(texts.bands_of(self._texts, self._height)) if self._height and self._texts else None
+        )
         self._media = _Media(tasks) if near_picture is not None else None
         self._seen: dict[str, Tasks] = {}
 
@@ -63,12 +67,14 @@ class Leaks:
         if self._text_buckets is None or self._near_text is None or not asked:
             return {}
         found: dict[str, Tasks] = {}
-        pairs, cut = self._text_buckets.candidates(texts.bands_of(asked))
-        self.not_compared += cut
-        for i, j in pairs.tolist():
-            similarity = texts.jaccard(texts.shingles(asked[i]), texts.shingles(self._texts[j]))
-            if similarity >= self._near_text:
-                found[asked[i]] = found.get(asked[i], NONE) | self._text_tasks[self._texts[j]]
+        for start in range(0, len(asked), TEXTS_AT_ONCE):
+            own = asked[start : start + TEXTS_AT_ONCE]
+            pairs, cut = self._text_buckets.candidates(texts.bands_of(own, self._height))
+            self.not_compared += cut
+            for i, j in pairs.tolist():
+                similarity = texts.jaccard(texts.shingles(own[i]), texts.shingles(self._texts[j]))
+                if similarity >= self._near_text:
+                    found[own[i]] = found.get(own[i], NONE) | self._text_tasks[self._texts[j]]
         return found
 
     def _of_medium(self, part: Image | Video, row: str) -> tuple[Tasks, Tasks]:

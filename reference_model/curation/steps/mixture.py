@@ -18,8 +18,9 @@ from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.proxy import Floats, Proxy, ProxySettings, Shares, TrainedProxy
 from reference_model.curation.step import Context, Decision, Step, StepSettings
 from reference_model.curation.steps.duplicates import exact_keys
-from reference_model.curation.steps.groups import By, groups_of
+from reference_model.curation.steps.groups import By, groups_of, mean_weights
 from reference_model.curation.steps.keys import Ints
+from reference_model.curation.steps.parts import part_keys
 from reference_model.curation.steps.regression import best_mixture, bounded, draw_mixtures, fit
 from reference_model.curation.steps.shares import drawn, within_supply
 from unite_bench.errors import DataError
@@ -70,7 +71,8 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
         raise DataError(f"mixture: nothing of {', '.join(short)} is left to train on; hold out fewer rows")
     proxy = open_proxy(pool, [alive[own] for own in supply], [alive[own] for own in held], settings.proxy, context)
     shares, facts = fitted(ask, proxy, settings, context)
-    counts = within_supply(shares, np.array([own.size for own in supply]), settings.total)
+    means = mean_weights(context, codes, len(names))
+    counts = within_supply(shares / means, np.array([own.size for own in supply]), settings.total)
     reasons = np.full(alive.size, 2, dtype=np.uint8)
     reasons[out] = 1
     for name, own, count in zip(names, supply, counts.tolist(), strict=True):
@@ -105,9 +107,10 @@ def hold_out(
     pool: Pool, alive: Numbers, codes: npt.NDArray[np.int32], groups: int, most: int, context: Context
 ) -> tuple[list[Ints], npt.NDArray[np.bool_]]:
     """Positions of at most `most` rows of each group with targets of their own (a quarter of the group at most), and which
-    rows leave the pool: these, and all that share an item with one of them, whichever side it stands on. Raises DataError
-    for a group below 8 rows."""
-    queries, targets = (exact_keys(pool, alive, side)[:, 0] for side in SIDES)
+    rows leave the pool: these, and all that share with one of them a picture, a clip, or a text that is all of a side
+    there, whichever side it stands on, beside whatever else and under any instruction. Raises DataError for a group below 8
+    rows."""
+    targets = exact_keys(pool, alive, "target")[:, 0]
     held = []
     for code in range(groups):
         members = np.flatnonzero(codes == code)
@@ -116,9 +119,13 @@ def hold_out(
         order = context.random("hold out", str(code)).permutation(members)
         _, first = np.unique(targets[order], return_index=True)
         held.append(np.sort(order[np.sort(first)][: min(most, members.size // 4)]))
-    chosen = np.concatenate(held)
-    seen = np.concatenate([queries[chosen], targets[chosen]])
-    return held, np.isin(queries, seen) | np.isin(targets, seen)
+    out = np.zeros(alive.size, dtype=bool)
+    out[np.concatenate(held)] = True
+    sides = [part_keys(pool, alive, side) for side in SIDES]
+    positions, keys, telling = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    seen = keys[telling & out[positions]]
+    out[positions[np.isin(keys, seen)]] = True
+    return held, out
 
 
 def open_proxy(

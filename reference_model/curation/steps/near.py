@@ -12,7 +12,7 @@ from pydantic import Field
 from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.step import Context
 from reference_model.curation.steps import pictures, texts
-from reference_model.curation.steps.bands import near_leaders, near_pairs
+from reference_model.curation.steps.bands import near_leaders
 from reference_model.curation.steps.keys import Ints, Keys
 from reference_model.curation.steps.parts import Occurrences, Texts, distinct_media, labels, occurrences
 from unite_bench.items import Kind
@@ -27,7 +27,7 @@ class Near(Strict):
     With `embedder`, items of one modality are near when the cosine of their vectors is at least `cosine`, whatever
     their texts and pictures."""
 
-    texts: float | None = Field(default=0.9, gt=0, le=1)
+    texts: float | None = Field(default=0.9, ge=0.3, le=1)
     pictures: int | None = Field(default=24, ge=0, le=255)
     embedder: str | None = None
     cosine: float = Field(default=0.98, gt=0, le=1)
@@ -64,18 +64,18 @@ def _near_texts(of: Occurrences, words: Texts, threshold: float, path: Path) -> 
     count = of.first.size
     if count == 0:
         return np.zeros(0, np.int64), 0
-    bands = open_memmap(path, "w+", np.uint64, (count, texts.BANDS), fortran_order=True)
+    height, _ = texts.rows_at(threshold)
+    bands = open_memmap(path, "w+", np.uint64, (count, texts.VALUES // height), fortran_order=True)
     for start in range(0, count, TEXTS_AT_ONCE):
         own = [words[number] for number in of.first[start : start + TEXTS_AT_ONCE].tolist()]
-        bands[start : start + len(own)] = texts.bands_of(own)
+        bands[start : start + len(own)] = texts.bands_of(own, height)
 
     def verify(first: Ints, second: Ints) -> Any:
         held = {n: texts.shingles(words[of.first[n]]) for n in np.union1d(first, second).tolist()}
         pairs = zip(first.tolist(), second.tolist(), strict=True)
         return np.array([texts.jaccard(held[i], held[j]) >= threshold for i, j in pairs], dtype=bool)
 
-    pairs, cut = near_pairs(bands, verify)
-    return near_leaders(count, pairs), cut
+    return near_leaders(bands, verify)
 
 
 def _near_media(
@@ -92,5 +92,4 @@ def _near_media(
     def verify(first: Ints, second: Ints) -> Any:
         return pictures.difference(thumbnails[first], thumbnails[second]) <= most
 
-    pairs, cut = near_pairs(bands, verify)
-    return near_leaders(count, pairs), cut
+    return near_leaders(bands, verify)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from reference_model.curation.pool import Numbers, Pool, Side
 from reference_model.curation.steps.keys import Ints, Keys, keys_of, leaders, mixed, text_keys
@@ -76,6 +77,20 @@ def occurrences(pool: Pool, rows: Numbers, side: Side, path: Path) -> tuple[dict
                 if kind == "text":
                     lengths.append(_write(file, contents))
     return {kind: part.done() for kind, part in growing.items()}, Texts(path, np.cumsum(np.concatenate(lengths)))
+
+
+def part_keys(pool: Pool, rows: Numbers, side: Side) -> tuple[Ints, npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Every part of a side of `rows`: its row's position (m,), a key (m,) that is equal for equal parts of any side, and
+    whether it says what the item is (m,): media do, and texts of items that are texts alone. Instructions are left out.
+    Raises MediaError naming the row."""
+    positions, contents, telling = [], [], []
+    for position, item in enumerate(pool.items(rows, side)):
+        alone = all(isinstance(part, Text) for part in item.parts)
+        for part in item.parts:
+            positions.append(position)
+            contents.append(f"{part.kind} {_content(part, item)}")
+            telling.append(alone or not isinstance(part, Text))
+    return np.array(positions, np.int64), text_keys(contents)[:, 0], np.array(telling, np.bool_)
 
 
 def _content(part: Part, item: Item) -> str:

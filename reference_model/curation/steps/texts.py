@@ -6,25 +6,28 @@ Datasets", 3.4. The threshold holds for the exact Jaccard similarity; the signat
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
-from reference_model.curation.steps.bands import Bands, folded
+from reference_model.curation.steps.bands import Bands, folded, rows_of_a_band
 from reference_model.curation.steps.keys import mixed
 
 SHINGLE = 5  # characters
-BANDS, ROWS = 12, 5  # a pair of similarity 0.9 shares a band with probability 1 - (1 - 0.9^5)^12 = 0.99998
-_WORD = re.compile(r"\w+")
+VALUES, MOST_ROWS = 60, 6  # of a signature, and of a band
+_WORD = regex.compile(r"[\w\p{M}\p{S}#%&@]+")  # marks are vowels of many scripts; C++, C# and C are three things
 _MULTIPLIER = np.uint64(0x100000001B3)
-_SEEDS = mixed(np.arange(1, BANDS * ROWS + 1)) | np.uint64(1)
+_SEEDS = mixed(np.arange(1, VALUES + 1)) | np.uint64(1)
 
 
 def normalised(text: str) -> str:
-    """Letters, digits and underscores in lower case, one space between words; a text of none of these stays as it is."""
-    return " ".join(_WORD.findall(text.casefold())) or text.strip()
+    """Letters with their marks, digits and symbols in lower case, one space between words, without punctuation, in Unicode's
+    form NFC; a text of none of these stays as it is."""
+    whole = unicodedata.normalize("NFC", text.casefold())
+    return " ".join(_WORD.findall(whole)) or whole.strip()
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -38,13 +41,19 @@ def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
     return both / (len(first) + len(second) - both)
 
 
-def bands_of(texts: Sequence[str]) -> Bands:
-    """MinHash bands of normalised texts, (n, BANDS); each depends on its own text alone."""
+def rows_at(threshold: float) -> tuple[int, float]:
+    """Rows of a band for a similarity, and the share of pairs just as similar that share a band: at 0.9 bands of 5, which
+    0.99998 share."""
+    return rows_of_a_band(threshold, VALUES, MOST_ROWS)
+
+
+def bands_of(texts: Sequence[str], rows: int) -> Bands:
+    """MinHash bands of normalised texts, (n, VALUES / rows); each depends on its own text alone."""
     hashes, starts = _hashes(texts)
-    signature = np.empty((len(texts), BANDS * ROWS), dtype=np.uint64)
+    signature = np.empty((len(texts), VALUES), dtype=np.uint64)
     for number, seed in enumerate(_SEEDS):
         signature[:, number] = np.minimum.reduceat((hashes * seed) >> np.uint64(20), starts) if len(texts) else 0
-    return folded(signature, ROWS)
+    return folded(signature, rows)
 
 
 def _hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
