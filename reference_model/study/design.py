@@ -126,22 +126,6 @@ def _stage_arms() -> list[Arm]:
     ]
 
 
-def _order_arms() -> list[Arm]:
-    """The stages again, with nothing but the order between them: one direction throughout, and two phases, with the
-    schedule begun anew and the adapters merged in between, for the shuffled pairs as well."""
-    two_stages, _, shuffled = _stage_arms()
-    adaptation, instruction = two_stages.phases
-    (mixed,) = shuffled.phases
-    coarse, half = replace(adaptation, both=False), replace(mixed, pairs=PAIRS // 2)
-    return [
-        Arm("order", "coarse-first-both", two_stages.phases),
-        Arm("order", "coarse-first", (coarse, instruction)),
-        Arm("order", "instructions-first", (instruction, coarse)),
-        Arm("order", "shuffled-halves", (half, half)),
-        Arm("order", "shuffled", (mixed,)),
-    ]
-
-
 def _mixture_arms() -> list[Arm]:
     parts = {"text": TEXT_TEXT, "image": IMAGE_TEXT, "video": VIDEO_TEXT}
     chosen = [("text",), ("image",), ("video",), ("text", "image"), ("text", "video"), ("image", "video")]
@@ -177,8 +161,7 @@ def _video_arms() -> list[Arm]:
     ]
 
 
-ARMS = [*_mask_arms(), *_stage_arms(), *_mixture_arms(), *_fine_arms(), *_video_arms(), *_order_arms()]
-FAMILIES = tuple(dict.fromkeys(arm.family for arm in ARMS))
+ARMS = [*_mask_arms(), *_stage_arms(), *_mixture_arms(), *_fine_arms(), *_video_arms()]
 
 
 @dataclass(frozen=True)
@@ -218,12 +201,6 @@ def _comparisons() -> list[Comparison]:
     ]
     mixtures = ["text", "image", "video", "text+image", "text+video", "image+video"]
     everything = "text+image+video"
-    orders = [
-        ("coarse-first", "shuffled-halves"),
-        ("instructions-first", "shuffled-halves"),
-        ("shuffled-halves", "shuffled"),
-        ("coarse-first-both", "coarse-first"),
-    ]
     return [
         *first,
         *of("mask", masks, "same", "union", "bias"),
@@ -238,7 +215,6 @@ def _comparisons() -> list[Comparison]:
             [("with-clips", "images-only"), ("with-frames", "images-only"), ("with-clips", "with-frames")],
             "images",
         ),
-        *of("order", orders, "same", "union"),
     ]
 
 

@@ -32,7 +32,7 @@ from reference_model.study.design import (
 )
 from reference_model.study.endpoints import measure
 from reference_model.study.lora import add_lora, merge_lora
-from reference_model.study.verdicts import read_rows
+from reference_model.study.verdicts import read_runs
 from reference_model.study.worlds import SLICES, Laboratory, open_laboratory
 from reference_model.train.mamcl import Direction, Options, dense_losses, relations
 from reference_model.train.pairs import Pair
@@ -200,8 +200,7 @@ def planned(families: Sequence[str]) -> list[tuple[list[Arm], int]]:
 
 
 def run_all(work: Path, out: Path, families: Sequence[str]) -> None:
-    """Every run that `out` does not hold yet, a line for each arm that it is a run of. A run that stands there under the
-    name of another arm is written under this one's as well, and not repeated.
+    """Every run that `out` does not hold yet, a line for each arm that it is a run of.
 
     Several processes may do this at once: each takes the next run that none of the others is at.
     """
@@ -215,19 +214,12 @@ def run_all(work: Path, out: Path, families: Sequence[str]) -> None:
         name = f"{arms[0].family}-{arms[0].name}-{seed}"
         with suppress(Timeout), FileLock(work / f"{name}.lock", blocking=False):
             if missing := _missing(out, arms, seed):
-                row = _done(out, arms[0], seed) or run_arm(arms[0], seed, laboratory, part=seed % SLICES)
+                row = run_arm(arms[0], seed, laboratory, part=seed % SLICES)
                 with out.open("a", encoding="utf-8") as handle:
                     handle.write("".join(json.dumps({**row, "arm": label}) + "\n" for label in missing))
 
 
 def _missing(out: Path, arms: Sequence[Arm], seed: int) -> list[str]:
     """Arms that have no line yet for this seed."""
-    done = read_rows(out) if out.exists() else {}
+    done = read_runs(out) if out.exists() else {}
     return [arm.label for arm in arms if (arm.label, seed) not in done]
-
-
-def _done(out: Path, arm: Arm, seed: int) -> dict[str, Any] | None:
-    """The line of this run, under whatever name it stands."""
-    done = read_rows(out) if out.exists() else {}
-    found = (done.get((other.label, seed)) for other in ARMS if arm.same_training(other))
-    return next((row for row in found if row is not None), None)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,20 +38,15 @@ class Verdict:
         return self.p <= LEVEL
 
 
-def read_rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """(arm, seed) -> its line. A run that was repeated counts once, as it was first. UsageError if there is no file."""
+def read_runs(path: Path) -> Runs:
+    """(arm, seed) -> endpoints. A run that was repeated counts once, as it was first. UsageError if there is no file."""
     if not path.exists():
         raise UsageError(f"{path}: no runs yet; `python -m reference_model study --work FOLDER` makes them")
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    runs: Runs = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        rows.setdefault((row["arm"], row["seed"]), row)
-    return rows
-
-
-def read_runs(path: Path) -> Runs:
-    """(arm, seed) -> endpoints, those that are means of others among them. UsageError if there is no file."""
-    return {key: with_means(row) for key, row in read_rows(path).items()}
+        runs.setdefault((row["arm"], row["seed"]), with_means(row))
+    return runs
 
 
 def with_means(row: dict[str, float]) -> dict[str, float]:

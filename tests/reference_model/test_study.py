@@ -96,7 +96,7 @@ def test_processes_that_share_a_study_take_different_runs_and_go_on(
     run_all(tmp_path, out, ["video"])
     assert done[17:] == [("video/images-only", 2)]
     run_all(tmp_path, out, ["mixture", "video"])
-    assert not {("mixture/image", seed) for seed in range(6)} & set(done), "its twin's runs are its own"
+    assert ("mixture/image", 0) in done, "a twin that has no line yet"
     held = read_runs(out)
     assert {arm for arm, _ in held} == {arm.label for arm in ARMS if arm.family in ("mixture", "video")}
     assert len(out.read_text().splitlines()) == len(held) == 6 * 17
