@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reference_model.cost import memory
@@ -49,7 +50,7 @@ class Setting:
 @dataclass(frozen=True)
 class Estimate:
     """Of one stage. `pairs`, `items` and tokens are those of the whole stage, all epochs. `seconds` and `gpu_hours` are None
-    without a device; `utilisation` is the assumed share of its peak rate."""
+    without a device; `utilisation` is the assumed share of its peak rate; `disk` is bytes of features that are kept."""
 
     steps: int
     batch: int
@@ -59,6 +60,7 @@ class Estimate:
     visual_tokens: float
     media: float
     features: float
+    disk: float
     feature_flops: float
     language_flops: float
     memory: Memory
@@ -81,17 +83,21 @@ def estimate(
     setting: Setting = Setting(),
     device: Device | None = None,
     utilisation: float = UTILISATION,
+    batches: Sequence[int] | None = None,
 ) -> Estimate:
-    """What a stage over pairs of these statistics takes.
+    """What a stage over pairs of these statistics takes. `batches` are the rows of each batch where they are planned
+    already, else the rest of an epoch counts as a batch of its own.
 
     Time is FLOPs over `utilisation` of the devices' peak rate: decoding, communication, evaluation and the saving of
     states are not in it, and neither is padding.
     """
     epochs, steps = setting.epochs, setting.steps
-    if epochs is None or steps is not None:
+    if batches is not None:
+        epochs, steps = sum(batches) / statistics.pairs, math.ceil(len(batches) / setting.accumulate)
+    elif epochs is None or steps is not None:
         epochs = (steps or 0) * setting.batch / statistics.pairs if statistics.pairs else 0.0
     if steps is None:
-        whole = math.ceil(statistics.pairs / (setting.per_device * setting.devices))  # the rest of an epoch is a batch
+        whole = math.ceil(statistics.pairs / (setting.per_device * setting.devices))
         steps = math.ceil(epochs * whole / setting.accumulate)
     adapters = Adapters(setting.rank, setting.effective)
     forward = language_forward(shape.language, statistics.lengths, adapters)
@@ -101,6 +107,7 @@ def estimate(
     times = 1.0 if setting.cached else epochs
     vision = times * sum(count * vision_forward(shape.vision, grid) for grid, count in shown.items())
     seconds = (language + vision) / (device.peak * utilisation * setting.devices) if device else None
+    features = times * sum(count * grid.tokens(shape.vision.merge) for grid, count in shown.items())
     return Estimate(
         steps=steps,
         batch=setting.batch,
@@ -109,7 +116,8 @@ def estimate(
         text_tokens=epochs * statistics.text_tokens,
         visual_tokens=epochs * statistics.visual_tokens,
         media=sum(statistics.distinct.values()),
-        features=times * sum(count * grid.tokens(shape.vision.merge) for grid, count in shown.items()),
+        features=features,
+        disk=2 * features * shape.language.width * (1 + shape.vision.deepstack) if setting.cached else 0.0,
         feature_flops=vision,
         language_flops=language,
         memory=device_memory(statistics, shape, setting),
@@ -154,6 +162,7 @@ def lines(found: Estimate) -> list[str]:
         f"pairs          {found.pairs:,.0f} ({found.items:,.0f} items)",
         f"tokens         {found.text_tokens:,.0f} of text, {found.visual_tokens:,.0f} visual",
         f"features       {found.features:,.0f} visual tokens of {found.media:,.0f} different media",
+        f"disk           {_gib(found.disk)} of features{'' if found.disk else ' (cache_features is off)'}",
         f"FLOPs          {found.language_flops:.3g} language model, {found.feature_flops:.3g} vision tower (forward)",
         f"memory         {_gib(held.total)} a device: weights {_gib(held.weights)}, adapters with gradients and "
         f"optimizer {_gib(held.adapters + held.gradients + held.optimizer)}, activations {_gib(held.activations)}, "
@@ -164,10 +173,13 @@ def lines(found: Estimate) -> list[str]:
     if found.unreadable:
         said.append(f"unreadable     {found.unreadable:,} rows have a medium that cannot be opened")
     if found.device is None or found.seconds is None or found.gpu_hours is None:
-        return [*said, "time           unknown: no device was named"]
+        return [
+            *said,
+            "time           unknown: name a device by --device (a100-80gb, ..., or PEAK,MEMORY in TFLOP/s and GB)",
+        ]
     said.append(
         f"time           {found.seconds / 3600:,.1f} h, {found.gpu_hours:,.1f} GPU-hours, if {found.device.name} reaches "
-        f"{found.utilisation:.0%} (assumed) of {found.device.peak / 1e12:,.1f} TFLOP/s ({found.device.source})"
+        f"{found.utilisation:.0%} (assumed) of {found.device.peak / 1e12:,.3g} TFLOP/s ({found.device.source})"
     )
     if held.total > found.device.memory:
         said.append(

@@ -26,12 +26,15 @@ def run(recipe: Path, out: Path | None, work: Path | None, threads: int, say: Ca
     write_page(out / PAGE, curated, report)
     kept, read = report["manifest"]["rows"], sum(source["rows"] for source in report["sources"])
     say(f"{kept:,} of {read:,} rows kept; manifest {curated.manifest}, report {out / PAGE}")
-    for stage, cost in report["cost"].items():
+    told = (
+        "cost" in plan.recipe.model_fields_set
+    )  # what it takes to train a model that nobody named stands in the report
+    for stage, cost in report["cost"].items() if told else ():
         tokens = cost["text_tokens"] + cost["visual_tokens"]
         hours = cost["gpu_hours"]
         took = f"{hours:.3g} GPU-hours" if hours >= 0.1 else f"{3600 * hours:.2g} GPU-seconds"
         said = f"{cost['items']:,} items; for {cost['model']} {tokens:,} tokens and, on {cost['device']}, {took}"
-        say(f"an epoch of {stage}, estimated (`cost` in the recipe names model and device): {said}")
+        say(f"an epoch of {stage}, estimated: {said}")
     empty = [cell["cell"] for cell in report["composition"]["cells"] if cell["empty"]]
     if empty:
         more = f" and {len(empty) - NAMED} more" if len(empty) > NAMED else ""

@@ -70,6 +70,11 @@ class Manifest:
         stages = self.columns(["stage"])["stage"]
         return np.flatnonzero(np.asarray(pc.equal(stages, stage))).astype(np.int64)
 
+    def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+        """The same columns a row group at a time, each with the number of its first row."""
+        for group in range(_opened(self.path).metadata.num_row_groups):
+            yield group * GROUP, _opened(self.path).read_row_group(group, columns=list(names), use_threads=False)
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Whole columns of SCHEMA, for what needs no items: modalities, weights, digests."""
         return _opened(self.path).read(columns=list(names), use_threads=False)

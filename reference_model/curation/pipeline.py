@@ -141,7 +141,8 @@ def _gather(plan: Plan, out: Path, work: Path, note: Note, banks: Banks | None) 
                 if not good:
                     raise DataError(f"source {source.name!r} has no usable row; {first or 'it is empty'}")
                 intake.append(_intake(source, good, bad))
-                note(f"{source.name}: {good:,} rows" + (f", {bad.total():,} bad records" if bad else ""))
+                why = ", ".join(f"{reason}: {n:,}" for reason, n in bad.most_common())
+                note(f"{source.name}: {good:,} rows" + (f"; bad records, in {REJECTED}: {why}" if bad else ""))
 
     write_pool(work / "pool.parquet", rows(), root)
     return Pool(work / "pool.parquet", root, work, banks), tuple(intake)

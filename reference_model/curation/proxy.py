@@ -67,6 +67,7 @@ class TrainedProxy:
 
         from reference_model.backbone import Backbone
         from reference_model.checkpoint import Checkpoint
+        from reference_model.precision import fast_bf16
         from reference_model.train.adapters import add_adapters
         from reference_model.train.encoder import Encoder
         from reference_model.train.recipe import Lora
@@ -80,7 +81,7 @@ class TrainedProxy:
         encoder = Encoder(adapted, backbone, TOKENS, settings.temperature, False, self._features)
         media = self._media(backbone)
         self._train(encoder, backbone, media, shares, seed)
-        with torch.no_grad(), torch.autocast(backbone.device.type, torch.bfloat16):
+        with torch.no_grad(), torch.autocast(backbone.device.type, torch.bfloat16, fast_bf16(backbone.device)):
             return self._measure(encoder.eval(), backbone, media)
 
     def _train(self, encoder: Encoder, backbone: Backbone, media: MediaSource, shares: Shares, seed: int) -> None:
@@ -88,6 +89,7 @@ class TrainedProxy:
 
         from reference_model.nano.budget import learning_rate
         from reference_model.nano.stages import CLIP_NORM
+        from reference_model.precision import fast_bf16
         from reference_model.train.adapters import trained
         from reference_model.train.objective import Objective
         from reference_model.train.recipe import Loss
@@ -102,7 +104,8 @@ class TrainedProxy:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = _whole(step, examples, backbone, media)
-            with torch.autocast(backbone.device.type, torch.bfloat16):  # anew each step: it caches the weights it casts
+            # anew each step: it caches the weights that it casts
+            with torch.autocast(backbone.device.type, torch.bfloat16, fast_bf16(backbone.device)):
                 loss = objective.loss(encoder(batch.prompts, batch.media), encoder.temperature, batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)

@@ -162,6 +162,7 @@ def _video_arms() -> list[Arm]:
 
 
 ARMS = [*_mask_arms(), *_stage_arms(), *_mixture_arms(), *_fine_arms(), *_video_arms()]
+FAMILIES = tuple(dict.fromkeys(arm.family for arm in ARMS))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from reference_model.backbone import Backbone, Prepared
 
 
+PATIENCE = 3600  # seconds that a batch may take to be prepared, before its workers count as dead
+
+
 @dataclass
 class Batch:
     """Prompts and media of n distinct items; queries (rows,) and candidates (rows + negatives,) are places among them.
@@ -130,18 +133,25 @@ class Batches(Dataset[Batch]):
 class Loader(DataLoader[Batch]):
     """Prepared batches from number `start()` on, which is asked when the loop begins; its length is that of the whole run.
 
-    Without workers a thread prepares the next batch while the model is busy with this one. The loader has a random
-    generator of its own: torch draws a seed from the global one at every start, which would move a resumed run's dropout.
+    Without workers a thread prepares the next batch while the model is busy with this one. Workers pass their tensors by
+    names of files: by descriptors, of which a batch takes one a tensor, a process would run out and wait for ever.
+
+    The loader has a random generator of its own: torch draws a seed from the global one at every start, which would move a
+    resumed run's dropout.
     """
 
     def __init__(self, batches: Batches, start: Callable[[], int], workers: int):
         self._total = len(batches)
         self.ahead = workers == 0
+        if workers:
+            torch.multiprocessing.set_sharing_strategy("file_system")
         super().__init__(
             batches,
             batch_size=None,
             sampler=_From(start, self._total),
             num_workers=workers,
+            worker_init_fn=_by_names if workers else None,
+            timeout=PATIENCE if workers else 0,
             generator=torch.Generator(),
             collate_fn=_as_it_is,
         )
@@ -163,6 +173,10 @@ class _From(Sampler[int]):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _by_names(_worker: int) -> None:
+    torch.multiprocessing.set_sharing_strategy("file_system")
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -33,6 +33,17 @@ def check_launch(stage: Stage) -> None:
         )
 
 
+def autocast(asked: bool | None, dtype: str) -> bool:
+    """Whether products are taken in bf16 beside fp32 weights: as the recipe says, else where this device is fast at them."""
+    import torch
+
+    from reference_model.precision import fast_bf16
+
+    if dtype != "float32":
+        return False
+    return fast_bf16("cuda" if torch.cuda.is_available() else "cpu") if asked is None else asked
+
+
 def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:
     """The stage in the Trainer's words."""
     import torch
@@ -58,7 +69,7 @@ def training_arguments(plan: Plan, name: StageName) -> TrainingArguments:
         adam_beta1=stage.betas[0],
         adam_beta2=stage.betas[1],
         max_grad_norm=stage.clip_norm,
-        bf16=recipe.autocast and recipe.dtype == "float32",
+        bf16=autocast(recipe.autocast, recipe.dtype),
         tf32=recipe.tf32 if torch.cuda.is_available() else None,
         use_cpu=not torch.cuda.is_available(),
         logging_steps=stage.log_steps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,7 +77,10 @@ class ManifestRows:
         own = np.array_split(self.order.batches[batch], world)[rank]
         found = []
         for number, place in self.rows[own].tolist():
-            row = self.manifests[number].row(place)
+            try:
+                row = self.manifests[number].row(place)
+            except DataError as error:
+                raise DataError(f"{self.manifests[number].path}, row {place}: {error}") from error
             pair = Pair(row.query, row.target, row.negatives, row.unmasked)
             found.append(Example(row.id, pair, row.both))
         return found
@@ -86,18 +89,22 @@ class ManifestRows:
 def manifest_rows(manifests: Sequence[Manifest], stage: Any, **order: Any) -> ManifestRows:
     """The rows of the stage (of all, if None) and their order; `order` as `plan_order` takes it, but sets and weights.
 
-    Raises DataError if there are too few rows, or if a text holds a token that stands for a medium or the template.
+    Raises DataError if there are too few rows; if texts hold tokens that stand for a medium or the template, or weights
+    are none, with what is wrong in each manifest.
     """
     rows, sets, weights = [], [], []
+    wrong: list[str] = []
     for number, manifest in enumerate(manifests):
         own = np.arange(len(manifest)) if stage is None else manifest.numbers(stage)
         held = manifest.columns(["target_modality", "weight"])
-        check_texts(manifest, own)
+        wrong += [*check_texts(manifest, own), *check_weights(manifest, held["weight"].to_numpy()[own])]
         names = held["target_modality"].to_numpy(zero_copy_only=False)[own]
         bits = {name: sum(BITS[kind] for kind in name.split("+")) for name in set(names)}
         sets.append(np.array([bits[name] for name in names], dtype=np.int8))
         weights.append(held["weight"].to_numpy()[own].astype(np.float32))
         rows.append(np.stack([np.full(len(own), number), own], axis=1))
+    if wrong:
+        raise DataError("\n".join(wrong))
     planned = plan_order(np.concatenate(sets), np.concatenate(weights), **order)
     if not planned.batches:
         whose = "in all" if stage is None else f"of stage {stage!r}"
@@ -108,23 +115,36 @@ def manifest_rows(manifests: Sequence[Manifest], stage: Any, **order: Any) -> Ma
     return ManifestRows(tuple(manifests), np.concatenate(rows).astype(np.int64), planned)
 
 
-def check_texts(manifest: Manifest, rows: Any) -> None:
-    """Raises DataError that names the first rows whose texts hold placeholders or other tokens of the template."""
+def check_texts(manifest: Manifest, rows: Any) -> Iterator[str]:
+    """What is wrong: the first rows whose texts hold placeholders or other tokens of the template. The rows are streamed."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    held = manifest.columns(["id", "query", "target", "negatives"]).take(rows)
-    texts = {"query": held["query"], "target": held["target"], "negatives": pc.binary_join(held["negatives"], "\n")}
-    found: dict[int, tuple[str, str]] = {}
-    for side, column in texts.items():
-        for marker in MARKERS:
-            at = np.flatnonzero(pc.match_substring(column, marker).to_numpy(zero_copy_only=False))
-            found |= {int(row): (side, marker) for row in at[:NAMED]}
+    found: list[str] = []
+    for start, held in manifest.blocks(["id", "query", "target", "negatives"]):
+        own = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + held.num_rows)] - start
+        held = held.take(pa.array(own))
+        texts = {"query": held["query"], "target": held["target"], "negatives": pc.binary_join(held["negatives"], "\n")}
+        marked: dict[int, str] = {}
+        for side, column in texts.items():
+            for marker in MARKERS:
+                at = np.flatnonzero(pc.match_substring(column, marker).to_numpy(zero_copy_only=False))
+                marked |= {int(row): f"{held['id'][int(row)]} ({side}: {marker})" for row in at[:NAMED]}
+        found += [marked[row] for row in sorted(marked)]
+        if len(found) >= NAMED:
+            break
     if found:
-        named = [f"{held['id'][row]} ({side}: {marker})" for row, (side, marker) in sorted(found.items())[:NAMED]]
-        raise DataError(
-            f"{manifest.path}: texts hold tokens that stand for media or the template: {', '.join(named)}; "
+        yield (
+            f"{manifest.path}: texts hold tokens that stand for media or the template: {', '.join(found[:NAMED])}; "
             "give media as parts of the item, and take the tokens out of the texts"
         )
+
+
+def check_weights(manifest: Manifest, weights: Any) -> Iterator[str]:
+    """What is wrong: weights that are negative or no numbers."""
+    bad = int((~(np.isfinite(weights) & (weights >= 0))).sum())
+    if bad:
+        yield f"{manifest.path}: {bad} weights are negative or no numbers; curate again"
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def made_of(
         "seconds": log[-1]["seconds"] if log else 0.0,
         "environment": {
             "devices": f"{arguments.world_size} x {arguments.device.type}",
+            "products": "bf16" if arguments.bf16 or plan.recipe.dtype == "bfloat16" else "fp32",
             "packages": {"unite-bench": __version__} | {package: metadata.version(package) for package in PACKAGES},
         },
         "whole recipe": _without_paths(plan.recipe.model_dump(mode="json", exclude={"out", "work", "data"})),
@@ -123,9 +124,6 @@ def write_card(folder: Path, results: Sequence[Result] = ()) -> Path:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; give the `merged` folder of a stage that `train` has finished")
     made = json.loads(path.read_text(encoding="utf-8"))
-    names = sorted({result.embedder for result in results})
-    if len(names) > 1:
-        raise DataError(f"results of {len(names)} models ({', '.join(names)}); a card is of one: name it by --embedder")
     header: dict[str, Any] = {
         "library_name": "transformers",
         "base_model": made["base"]["name"],
@@ -231,7 +229,7 @@ def _without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
     for stage in recipe["stages"].values():
         data = stage["data"] if stage else {}
         if data.get("manifests"):
-            data["manifests"] = [Path(name).name for name in data["manifests"]]
+            data["manifests"] = [Path(name).name if Path(name).is_absolute() else name for name in data["manifests"]]
         if data.get("draws") and data["draws"].get("real"):
             data["draws"]["real"] = Path(data["draws"]["real"]).name or "."
     return recipe

@@ -8,16 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reference_model.checkpoint import Checkpoint
-from reference_model.train.recipe import StageName, Visual
+from reference_model.train.recipe import Stage, StageName, Visual
 from reference_model.train.recipe_reader import Plan
+from unite_bench.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from reference_model.backbone import Backbone
+    from reference_model.curation.manifest import Manifest
     from reference_model.preprocess import Preprocessing
     from reference_model.train.feature_store import FeatureStore
-    from reference_model.train.material import Material
+    from reference_model.train.material import ManifestRows
     from reference_model.train.media import MediaSource
 
 
@@ -61,48 +63,61 @@ def budgeted(preprocessing: Preprocessing, visual: Visual) -> Preprocessing:
     return preprocessing
 
 
-def open_material(
-    plan: Plan, name: StageName, backbone: Backbone, arguments: TrainingArguments
-) -> tuple[Material, MediaSource, FeatureStore | None]:
-    """What the stage learns from, where its media come from, and what keeps the features that are computed on the way."""
-    from reference_model.train.feature_store import FeatureStore
-    from reference_model.train.features import tower_digest
-    from reference_model.train.material import manifest_rows
-    from reference_model.train.media import AnyMedia
-
-    recipe, stage = plan.recipe, plan.stage(name)
-    if stage.data.draws is not None:
-        from reference_model.nano.drawn import open_draws
-
-        with arguments.main_process_first():
-            return (*open_draws(plan, stage, backbone, arguments.world_size), None)
+def open_manifests(plan: Plan, name: StageName) -> list[Manifest]:
+    """The stage's manifests. Raises DataError with what is wrong with each of them."""
     from reference_model.curation.manifest import read_manifest
     from reference_model.train.bank import Bank
 
-    manifests = [
-        read_manifest(plan.data / path, lambda bank: Bank(plan.data / bank)) for path in stage.data.manifests or ()
-    ]
-    size = stage.batches.per_device * arguments.world_size
-    least = max(2, arguments.world_size)
-    steps = None if stage.steps is None else stage.steps * stage.batches.accumulate
-    material = manifest_rows(
-        manifests,
+    found, wrong = [], []
+    for path in plan.stage(name).data.manifests or ():
+        try:
+            found.append(read_manifest(plan.data / path, lambda bank: Bank(plan.data / bank)))
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return found
+
+
+def open_rows(plan: Plan, name: StageName, processes: int) -> ManifestRows:
+    """The rows that the stage learns from, in their order over so many processes; no model is needed."""
+    from reference_model.train.material import manifest_rows
+
+    stage = plan.stage(name)
+    return manifest_rows(
+        open_manifests(plan, name),
         None if stage.data.rows == "all" else name,
-        size=size,
-        least=least,
+        size=stage.batches.per_device * processes,
+        least=least_rows(processes),
         mode=stage.batches.mode,
-        seed=recipe.seed,
+        seed=plan.recipe.seed,
         epochs=stage.epochs,
-        batches=steps,
+        batches=None if stage.steps is None else stage.steps * stage.batches.accumulate,
     )
-    if material.order.left_out and arguments.process_index == 0:
+
+
+def least_rows(processes: int) -> int:
+    """Of a batch: each process has a row, and each row a negative."""
+    return max(2, processes)
+
+
+def tell_left_out(rows: ManifestRows, name: StageName, stage: Stage, processes: int) -> None:
+    """Say how many rows fill no batch, where there are any."""
+    if rows.order.left_out:
         sys.stderr.write(
-            f"{name}: rows in no batch, over all epochs: {material.order.left_out:,}; the last batch of an epoch"
-            f"{' and modality set' * (stage.batches.mode == 'homogeneous')} would have fewer than {least}\n"
+            f"{name}: rows in no batch, over all epochs: {rows.order.left_out:,}; the last batch of an epoch"
+            f"{' and modality set' * (stage.batches.mode == 'homogeneous')} would have fewer than {least_rows(processes)}\n"
         )
-    store = None
+
+
+def open_media(plan: Plan, backbone: Backbone, arguments: TrainingArguments) -> tuple[MediaSource, FeatureStore | None]:
+    """Where the media of rows come from, and what keeps the features that are computed on the way."""
+    from reference_model.train.feature_store import FeatureStore
+    from reference_model.train.features import tower_digest
+    from reference_model.train.media import AnyMedia
+
+    recipe, store = plan.recipe, None
     if recipe.cache_features:
         tower = tower_digest(backbone.model.model.visual)[:16]
         store = FeatureStore(plan.work / "features" / f"{tower}-{recipe.dtype}-{'bf16' if arguments.bf16 else 'plain'}")
-    media = AnyMedia(backbone.preprocessing, recipe.frames, store)
-    return material, media, store
+    return AnyMedia(backbone.preprocessing, recipe.frames, store), store

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from unite_bench.items import content_digest
 
 Rows = npt.NDArray[np.int64]
+EMPTY = 100
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ def plan_order(
 
     `sets` (n,) are the modality sets of the targets: a homogeneous batch has one. `weights` (n,) say how often a row comes
     in an epoch, in the mean. The rest of an epoch (of a set) is a smaller batch, or left out if it has fewer than `least`.
+    There are fewer batches than asked for where EMPTY epochs on end fill none.
     """
     found: list[Rows] = []
-    lost, wanted = 0, batches
+    lost, wanted, empty = 0, batches, 0
     for epoch in count():
         rng = np.random.default_rng([seed, epoch])
         part = min(1.0, epochs - epoch) if epochs is not None else 1.0
@@ -57,7 +59,8 @@ def plan_order(
         drawn = list(_epoch(sets, weights, size, mode, rng))
         kept = [rows for rows in drawn if len(rows) >= least]
         lost += sum(len(rows) for rows in drawn) - sum(len(rows) for rows in kept)
-        if not kept:
+        empty = 0 if kept else empty + 1
+        if empty == EMPTY:
             break
         found += kept if part == 1.0 else kept[: max(1, round(part * len(kept)))]
     return Order(tuple(found if wanted is None else found[:wanted]), lost)

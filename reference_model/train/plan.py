@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ from reference_model.cost import (
 )
 from reference_model.cost.devices import UTILISATION
 from reference_model.cost.memory import Sharding
-from reference_model.curation.manifest import Manifest, read_manifest
+from reference_model.curation.manifest import Manifest
 from reference_model.curation.rows import Row
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, Preprocessing
@@ -42,7 +42,7 @@ from reference_model.settings import Settings
 from reference_model.tokenizer_file import check_tokenizer
 from reference_model.tokens import load_tokenizer
 from reference_model.train.bank import Bank
-from reference_model.train.opening import budgeted
+from reference_model.train.opening import budgeted, open_rows
 from reference_model.train.pairs import draw_batch, pick_kinds
 from reference_model.train.recipe import Draws, Recipe, Stage, StageName
 from reference_model.train.recipe_reader import Plan
@@ -66,8 +66,6 @@ class Machine:
 def plan_stage(plan: Plan, name: StageName, machine: Machine = Machine()) -> list[str]:
     """Lines to print. Raises what training would raise for a base or data that cannot be read, DataError for no rows."""
     found, statistics, counted = stage_estimate(plan, name, machine)
-    if not statistics.measured:
-        raise DataError(f"no row of stage {name!r} can be trained on; curate for it, or set `rows: all`")
     stage = plan.stage(name)
     data = "drawn pairs" if stage.data.draws else f"{statistics.rows:,} rows, {statistics.measured:,} of them measured"
     return [
@@ -81,12 +79,17 @@ def stage_estimate(plan: Plan, name: StageName, machine: Machine) -> tuple[Estim
     """The estimate, the statistics that it rests on, and how text was counted."""
     stage, shape = plan.stage(name), ModelShape.of(plan.base)
     reading, counted = reading_of(plan, shape)
+    batches = None
     if stage.data.draws is None:
-        statistics = manifest_statistics(plan, name, reading)
+        rows = open_rows(plan, name, machine.devices)
+        batches = [len(batch) for batch in rows.order.batches]
+        statistics = manifest_statistics(rows.manifests, None if stage.data.rows == "all" else name, reading)
     else:
         statistics = drawn_statistics(plan, stage, stage.data.draws, reading)
+    if not statistics.measured:
+        raise DataError(f"no row of stage {name!r} has media that can be opened; mend them, or curate again")
     setting = setting_of(plan.recipe, stage, machine)
-    return estimate(statistics, shape, setting, machine.device, machine.utilisation), statistics, counted
+    return estimate(statistics, shape, setting, machine.device, machine.utilisation, batches), statistics, counted
 
 
 def reading_of(plan: Plan, shape: ModelShape) -> tuple[Reading, str]:
@@ -129,7 +132,7 @@ def setting_of(recipe: Recipe, stage: Stage, machine: Machine) -> Setting:
         rank=stage.lora.r,
         dropout=stage.lora.dropout > 0,
         effective=stage.lora.effective_weights,
-        precision=("autocast" if recipe.autocast else "float32") if whole else "bfloat16",
+        precision=("float32" if recipe.autocast is False else "autocast") if whole else "bfloat16",
         weight_bytes=4 if whole else 2,
         checkpointing=recipe.gradient_checkpointing,
         cached=recipe.cache_features or stage.data.draws is not None,
@@ -140,13 +143,8 @@ def setting_of(recipe: Recipe, stage: Stage, machine: Machine) -> Setting:
     )
 
 
-def manifest_statistics(plan: Plan, name: StageName, reading: Reading) -> Statistics:
-    """Of the stage's rows in all its manifests."""
-    data = plan.stage(name).data
-    stage = None if data.rows == "all" else name
-    manifests: list[Manifest] = [
-        read_manifest(plan.data / path, lambda bank: Bank(plan.data / bank)) for path in data.manifests or ()
-    ]
+def manifest_statistics(manifests: Sequence[Manifest], stage: StageName | None, reading: Reading) -> Statistics:
+    """Of the stage's rows in all its manifests; of all rows, if None."""
     rows = sum(len(manifest) if stage is None else len(manifest.numbers(stage)) for manifest in manifests)
     every = max(1, -(-rows // MEASURED))
     return measure(chain.from_iterable(manifest.rows(stage) for manifest in manifests), replace(reading, every=every))

@@ -173,7 +173,7 @@ class Stage(Strict):
     lora: Lora = Lora()
     loss: Loss = Loss()
     batches: Batches = Batches()
-    checkpoints: Checkpoints = Checkpoints(steps=500)
+    checkpoints: Checkpoints = Checkpoints(minutes=5.0)
     evaluation: Evaluation | None = None
     log_steps: Positive = 10
 
@@ -200,6 +200,9 @@ class Stages(Strict):
         for name, stage in held.items():
             if stage is not None and stage.start == name:
                 raise ValueError(f"{name} cannot start from itself; take `start: base`")
+        first, second = self.adaptation, self.instruction
+        if first and second and first.start == "instruction" and second.start in (None, "adaptation"):
+            raise ValueError("each stage starts from the other; give one of them `start: base`")
         return self
 
 
@@ -242,7 +245,10 @@ class Recipe(Strict):
     data: str = Field(default=".", description="folder that manifests and train splits are named from")
     seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    autocast: bool = Field(default=True, description="products in bf16 where the weights are fp32")
+    autocast: bool | None = Field(
+        default=None,
+        description="products in bf16 where the weights are fp32; absent: where the device is fast at them",
+    )
     tf32: bool = True
     positions: Literal["mrope", "1d"] | None = Field(default=None, description="absent: what the checkpoint says")
     max_length: Positive | None = Field(default=None, description="absent: what the checkpoint says")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,16 @@ class Plan:
         return content_digest("stage", name, shared, own)
 
 
-def read_recipe(path: Path, out: Path | None = None, work: Path | None = None, data: Path | None = None) -> Plan:
+def read_recipe(
+    path: Path,
+    out: Path | None = None,
+    work: Path | None = None,
+    data: Path | None = None,
+    stages: Collection[StageName] = STAGES,
+) -> Plan:
     """Read and check a recipe; the folders given take the place of its own. Raises SpecError with every finding.
 
-    Nothing is loaded: a base that is a hub name is not asked for.
+    Nothing is loaded: a base that is a hub name is not asked for. The data of other stages than these need not be there yet.
     """
     document = read(path)
     findings: list[str] = []
@@ -84,7 +90,7 @@ def read_recipe(path: Path, out: Path | None = None, work: Path | None = None, d
         findings += error.findings
     here = path.parent
     named = _text(document, ("data",))
-    findings += _missing(document, here, data or here / (named or "."))
+    findings += _missing(document, here, data or here / (named or "."), stages)
     if findings:
         raise SpecError(findings)
     run = out or here / recipe.out
@@ -112,7 +118,7 @@ def find_suite(suite: str, here: Path) -> str:
     return str(here / suite) if (here / suite).is_file() else suite
 
 
-def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
+def _missing(document: Document, here: Path, data: Path, stages: Collection[StageName]) -> Iterator[str]:
     """What the recipe names and is not there. The document may break the schema: only what has the right shape counts."""
     base = _text(document, ("base",))
     if base and find_base(base, here) is None:
@@ -120,7 +126,7 @@ def _missing(document: Document, here: Path, data: Path) -> Iterator[str]:
     adapter = _text(document, ("adapter",))
     if adapter and not (here / adapter / "adapter_config.json").is_file():
         yield f"{document.at(('adapter',))}: {here / adapter}: no adapter here (adapter_config.json)"
-    for stage in STAGES:
+    for stage in (stage for stage in STAGES if stage in stages):
         place: Path_ = ("stages", stage, "data")
         manifests = _value(document, (*place, "manifests"))
         for number, name in enumerate(manifests if isinstance(manifests, list) else []):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,17 +23,26 @@ from reference_model.adapters import check_adapter
 from reference_model.checkpoint import MADE_FILE, Checkpoint
 from reference_model.train.launching import check_launch, check_warm_up, training_arguments
 from reference_model.train.model_card import made_of, write_card
-from reference_model.train.opening import find_start, open_backbone, open_material
+from reference_model.train.opening import (
+    find_start,
+    open_backbone,
+    open_manifests,
+    open_media,
+    open_rows,
+    tell_left_out,
+)
 from reference_model.train.recipe import Stage, StageName
 from reference_model.train.recipe_reader import Plan
 from unite_bench.encode.store import publish
 from unite_bench.errors import ModelError, UsageError
+from unite_bench.items import content_digest
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from reference_model.backbone import Backbone
-    from reference_model.train.material import Material
+    from reference_model.train.material import ManifestRows, Material
+    from reference_model.train.media import MediaSource
     from reference_model.train.trainer import ContrastiveTrainer
 
 RUN_FILE = "run.json"
@@ -46,10 +56,11 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     step wherever it can be known then.
     """
     stage, folder = plan.stage(name), plan.folder(name)
-    if (plan.merged(name) / "config.json").exists():
-        check_same(folder, {"recipe": plan.stage_digest(name)})
-        return plan.merged(name)
     start = plan.start(name)
+    if (plan.merged(name) / "config.json").exists():
+        check_same(folder, {"recipe": plan.stage_digest(name), **sources_of(plan, name, start)})
+        sys.stderr.write(f"{name}: finished before; nothing was trained\n")
+        return plan.merged(name)
     if start != plan.base and not (Path(start) / "config.json").exists():
         raise UsageError(
             f"{start}: {name} starts from the merged model of the stage before it, which is not there; "
@@ -63,9 +74,22 @@ def train_stage(plan: Plan, name: StageName, callbacks: Sequence[TrainerCallback
     if (first_adapter := plan.adapter if start == plan.base else None) is not None:
         check_adapter(first_adapter, checkpoint.name)
     arguments = training_arguments(plan, name)
+    rows = None if stage.data.manifests is None else open_rows(plan, name, arguments.world_size)
+    if rows is not None:
+        check_warm_up(stage, len(rows), arguments)
     with sole_run(folder, arguments):
-        _train(plan, name, checkpoint, first_adapter, arguments, callbacks)
+        _train(plan, name, checkpoint, first_adapter, rows, arguments, callbacks)
     return plan.merged(name)
+
+
+def sources_of(plan: Plan, name: StageName, start: str) -> dict[str, Any]:
+    """What tells the stage's manifests, and the checkpoint that it starts from, from others; no weights are read."""
+    folder = Path(start)
+    files = [folder / "config.json", folder / MADE_FILE]
+    said = [path.read_bytes() for path in files if path.is_file()]
+    sizes = [f"{path.name} {path.stat().st_size}" for path in sorted(folder.glob("*.safetensors"))]
+    manifests = [manifest.digest for manifest in open_manifests(plan, name)]
+    return {"manifests": manifests, "start": content_digest("start", start if not said else "", *said, *sizes)}
 
 
 @contextmanager
@@ -93,6 +117,7 @@ def _train(
     name: StageName,
     checkpoint: Checkpoint,
     first_adapter: Path | None,
+    rows: ManifestRows | None,
     arguments: TrainingArguments,
     callbacks: Sequence[TrainerCallback],
 ) -> None:
@@ -108,10 +133,20 @@ def _train(
     stage, folder = plan.stage(name), plan.folder(name)
     backbone = open_backbone(plan, checkpoint, arguments)
     base = base_digest(backbone.model)
-    material, media, store = open_material(plan, name, backbone, arguments)
-    check_warm_up(stage, len(material), arguments)
+    material: Material
+    media: MediaSource
+    if rows is None:
+        from reference_model.nano.drawn import open_draws
+
+        with arguments.main_process_first():
+            material, media, store = *open_draws(plan, stage, backbone, arguments.world_size), None
+        check_warm_up(stage, len(material), arguments)
+    else:
+        material, (media, store) = rows, open_media(plan, backbone, arguments)
+        if arguments.process_index == 0:
+            tell_left_out(rows, name, stage, arguments.world_size)
     resumed = last_state(folder / "states")
-    check_run(plan, name, material, base, arguments, resumed is not None)
+    check_run(plan, name, material, base, arguments, resumed is not None, sources_of(plan, name, plan.start(name)))
     adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
     if first_adapter is not None:
         load_adapters(adapted, first_adapter, base)
@@ -131,6 +166,13 @@ def _train(
         trainer.add_callback(callback)
     sharded = encoder.in_step = bool(trainer.is_fsdp_enabled)
     set_seed(plan.recipe.seed)
+    if arguments.process_index == 0:
+        rest = (
+            f"goes on after step {state_step(resumed):,}"
+            if resumed
+            else "features of new media are computed on the way"
+        )
+        sys.stderr.write(f"{name}: {len(material):,} batches on {arguments.device.type}; {rest}\n")
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     if sharded:
         trainer.save_model(str(folder / "last"))  # every process has a piece; a whole model takes the adapters
@@ -176,7 +218,13 @@ def evaluations(
 
 
 def check_run(
-    plan: Plan, name: StageName, material: Material, base: str, arguments: TrainingArguments, resumed: bool
+    plan: Plan,
+    name: StageName,
+    material: Material,
+    base: str,
+    arguments: TrainingArguments,
+    resumed: bool,
+    sources: dict[str, Any],
 ) -> None:
     """Note what the run is of; one that goes on must be of the same. Raises UsageError."""
     stage: Stage = plan.stage(name)
@@ -187,6 +235,8 @@ def check_run(
         "base": base,
         "batches": len(material),
         "rows a batch": stage.batches.per_device * arguments.world_size,
+        "products in bf16": arguments.bf16,
+        **sources,
     }
     if resumed:
         check_same(path.parent, own)
@@ -219,10 +269,15 @@ def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, 
     if not all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values()):
         raise ModelError(f"{name}: a merged weight is no number; lower the rate, and train again from the last state")
     sets = tuple(made["sources"]) if made["base"]["sources known"] else None
+    length = Checkpoint.find(plan.start(name)).settings.max_length  # the recipe's is of training
     fresh = plan.folder(name) / "merged.new"
     shutil.rmtree(fresh, ignore_errors=True)
     save_checkpoint(
-        model, backbone.tokenizer, backbone.preprocessing, replace(backbone.settings, training_sets=sets), fresh
+        model,
+        backbone.tokenizer,
+        backbone.preprocessing,
+        replace(backbone.settings, training_sets=sets, max_length=length),
+        fresh,
     )
     (fresh / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     write_card(fresh)

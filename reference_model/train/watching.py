@@ -44,7 +44,8 @@ class Log(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, path: Path, stage: str):
         self.path, self.stage = path, stage
-        self._started = time.monotonic()
+        self._started = self._begun = time.monotonic()
+        self._first = 1
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -55,12 +56,16 @@ class Log(TrainerCallback):  # type: ignore[misc]
         whole = [line for line in lines if line.endswith("\n")]  # a kill may have torn the last
         kept = [line for line in whole if json.loads(line)["step"] <= state.global_step]
         self._started = time.monotonic() - (json.loads(kept[-1])["seconds"] if kept else 0.0)
+        self._first, self._begun = state.global_step + 1, time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         publish(self.path, "".join(kept).encode())
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step == state.max_steps:
             control.should_log = True  # a stage of few steps has a line as well
+        if state.global_step == self._first and state.is_world_process_zero:
+            took = time.monotonic() - self._begun
+            sys.stderr.write(f"{self.stage}: first step, of {state.max_steps:,}, took {took:.1f} s\n")
 
     def on_log(
         self,

@@ -296,7 +296,7 @@ def test_every_assumption_is_shown() -> None:
     shape = cost.ModelShape.of("Qwen/Qwen2-VL-7B-Instruct")
     small = cost.Device("small", 1e12, 8e9, "a test")
     said = "\n".join(cost.lines(cost.estimate(statistics, shape, cost.Setting(), small, 0.2)))
-    for part in ("small reaches 20% (assumed) of 1.0 TFLOP/s (a test)", "reserve 2.00 GiB (assumed)", "does not fit"):
+    for part in ("small reaches 20% (assumed) of 1 TFLOP/s (a test)", "reserve 2.00 GiB (assumed)", "does not fit"):
         assert part in said
     assert "no device was named" in cost.lines(cost.estimate(statistics, shape, cost.Setting()))[-1]
 

@@ -122,7 +122,7 @@ def test_two_runs_in_different_places_give_the_same_bytes(
     work = tmp_path / "elsewhere"
     assert main(["curate", str(recipe), "--work", str(work), "--threads", "3"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "photos: 8 rows, 1 bad records"
+    assert said[0] == "photos: 8 rows; bad records, in rejected.jsonl: medium without a caption: 1"
     assert said[-1] == "declared, but without a row: instruction, text>video"
     first, second = curated / "curated", recipe.parent / "curated"
     assert (first / "manifest.parquet").read_bytes() == (second / "manifest.parquet").read_bytes()

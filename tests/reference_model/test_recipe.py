@@ -87,6 +87,7 @@ def test_all_errors_are_reported_together_with_their_places(tmp_path: Path) -> N
         ("epochs: 1", "epochs: 1\n    loss: {other_temperature: 0.1}", "needs an other_weight"),
         ("epochs: 1", "epochs: 1\n    schedule: {kind: linear, floor: 0.1}", "has no floor"),
         ("epochs: 1", "epochs: 1\n    start: instruction", "cannot start from itself"),
+        ("steps: 10", "steps: 10\n    start: instruction", "each stage starts from the other"),
         ("scenes-adaptation: 1.0", "real-adaptation: 1.0", "need `real`"),
         ("manifests: [pairs.parquet]", "rows: all", "either `manifests` or `draws`"),
         ("epochs: 1", "epochs: 1\n    lora: {effective_weights: true, dropout: 0}", "set dtype: float32"),
@@ -97,6 +98,13 @@ def test_all_errors_are_reported_together_with_their_places(tmp_path: Path) -> N
 def test_what_does_not_fit_together_is_an_error(tmp_path: Path, old: str, new: str, said: str) -> None:
     found = findings(tmp_path, GOOD.replace(old, new))
     assert len(found) == 1 and said in found[0]
+
+
+def test_the_data_of_a_stage_that_is_not_asked_for_need_not_be_there(tmp_path: Path) -> None:
+    own = GOOD.replace("pairs.parquet", "later.parquet")
+    with pytest.raises(SpecError, match=r"later\.parquet: no such manifest"):
+        read_recipe(write(tmp_path, own))
+    read_recipe(write(tmp_path, own), stages=["adaptation"])
 
 
 def test_a_stage_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from training_folder import Ground, make_data
 
 import reference_model
 from reference_model import cost
 from reference_model.__main__ import main
+from reference_model.train.launching import autocast
 from reference_model.train.material import manifest_rows
+from reference_model.train.opening import open_rows
 from reference_model.train.plan import Machine, plan_stage, setting_of, stage_estimate
 from reference_model.train.recipe import Stage
 from reference_model.train.recipe_reader import STAGES, Plan, read_recipe
@@ -211,19 +214,49 @@ def test_a_plan_has_the_steps_and_tokens_of_the_run(ground: Ground) -> None:
     assert found.memory.weights == 4 * cost.ModelShape.of(ground.base).parameters
 
 
+@pytest.mark.parametrize("mode", ["mixed", "homogeneous"])
+@pytest.mark.parametrize(("epochs", "per_device", "devices"), [(1.0, 8, 1), (3.0, 11, 1), (1.5, 5, 2)])
+def test_a_plan_counts_the_batches_that_the_run_has(
+    ground: Ground, mode: str, epochs: float, per_device: int, devices: int
+) -> None:
+    """A rest of one row fills no batch, each modality set has a rest of its own, half an epoch is half of its batches."""
+    stage = {"steps": None, "epochs": epochs, "batches": {"per_device": per_device, "mode": mode, "accumulate": 2}}
+    plan = ground.plan(stage=stage)
+    rows = open_rows(plan, "adaptation", devices)
+    found, _, _ = stage_estimate(plan, "adaptation", Machine(devices))
+    assert found.steps == -(-len(rows) // 2)
+    assert found.pairs == pytest.approx(sum(map(len, rows.order.batches)))
+
+
+def test_features_on_disk_are_told_where_they_are_kept(ground: Ground) -> None:
+    for cached in (True, False):
+        plan = ground.plan(cache_features=cached)
+        found, statistics, _ = stage_estimate(plan, "adaptation", Machine())
+        shape = cost.ModelShape.of(ground.base)
+        tokens = sum(count * grid.tokens(shape.vision.merge) for grid, count in statistics.distinct.items())
+        assert found.disk == cached * tokens * shape.language.width * 2
+        assert ("cache_features is off" in "\n".join(plan_stage(plan, "adaptation"))) is not cached
+
+
+def test_bf16_is_taken_where_the_device_is_fast_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, fast in (({}, False), ({"avx512_bf16": False, "avx2": True}, False), ({"amx_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda told=told: told, raising=False)
+        assert autocast(None, "float32") is fast
+        assert autocast(True, "float32") and not autocast(False, "float32") and not autocast(None, "bfloat16")
+
+
 def test_a_plan_reads_the_rows_of_its_stage_and_the_recipes_precision(ground: Ground) -> None:
     stage = {"data": {"manifests": ["pairs.parquet"]}}
     _, adaptation, _ = stage_estimate(ground.plan(stage=stage), "adaptation", Machine())
-    _, instruction, _ = stage_estimate(ground.plan(stage=stage), "instruction", Machine())
-    assert (adaptation.rows, instruction.rows) == (23, 0)  # all rows of the manifest are of the first stage
-    with pytest.raises(DataError, match="no row of stage 'instruction'"):
+    assert adaptation.rows == 23
+    with pytest.raises(DataError, match="0 rows of stage 'instruction' fill no batch"):  # all are of the first stage
         plan_stage(ground.plan(stage=stage), "instruction")
-    for dtype, autocast, told in (
+    for dtype, products, told in (
         ("bfloat16", True, ("bfloat16", 2)),
         ("float32", True, ("autocast", 4)),
         ("float32", False, ("float32", 4)),
     ):
-        plan = ground.plan(dtype=dtype, autocast=autocast)
+        plan = ground.plan(dtype=dtype, autocast=products)
         setting = setting_of(plan.recipe, plan.stage("adaptation"), Machine())
         assert (setting.precision, setting.weight_bytes) == told
 
@@ -248,18 +281,24 @@ def test_the_command_prints_a_plan_and_trains_nothing(
     asked = ["train", recipe, "--stage", "adaptation", "--plan", "--devices", "2", "--device", "100,24"]
     assert main([*asked, "--sharding", "zero1", "--utilisation", "0.5"]) == 0
     said = capsys.readouterr().out
-    for part in ("6 of 16 pairs on 2 devices", "23 rows, 23 of them measured", "50% (assumed) of 100.0 TFLOP/s"):
+    for part in ("6 of 16 pairs on 2 devices", "23 rows, 23 of them measured", "50% (assumed) of 100 TFLOP/s"):
         assert part in said
     assert not plan.out.exists()
     assert main([*asked[:-1], "abacus"]) == 1
     assert "none of a100-40gb" in capsys.readouterr().err
+    for wrong, said in (
+        (["--devices", "8"], "--devices: of the plan"),
+        (["--plan", "--devices", "0"], "--devices is 1 or more"),
+        (["--plan", "--utilisation", "0"], "--utilisation a share above 0"),
+    ):
+        assert main(["train", recipe, "--stage", "adaptation", *wrong]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_a_base_that_is_not_here_is_planned_by_its_published_sizes(ground: Ground, tmp_path: Path) -> None:
     text = (RECIPES / "qwen2-vl-7b.yaml").read_text(encoding="utf-8").replace("unite-adaptation", "pairs")
     (tmp_path / "seven.yaml").write_text(text, encoding="utf-8")
-    (ground.data / "unite-instruction.parquet").touch()
-    plan = read_recipe(tmp_path / "seven.yaml", data=ground.data)
+    plan = read_recipe(tmp_path / "seven.yaml", data=ground.data, stages=["adaptation"])
     said = "\n".join(plan_stage(plan, "adaptation", Machine(8, cost.device_of("a100-80gb"), "zero1")))
     assert "weights 15.44 GiB" in said and "estimated from characters" in said
     assert np.isfinite(stage_estimate(plan, "adaptation", Machine(8, cost.device_of("h100")))[0].gpu_hours or np.nan)

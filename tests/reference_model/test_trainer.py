@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -225,6 +226,15 @@ def test_a_finished_stage_is_not_repeated(done: Done) -> None:
     assert (done.merged[0] / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="begun with another recipe"):
         train_stage(done.ground.plan(stage={"rate": 2e-2}), "adaptation")
+    data = done.ground.data / "pairs.parquet"
+    held = data.read_bytes()
+    table = pq.read_table(data)
+    pq.write_table(table.slice(0, 20), data)
+    try:
+        with pytest.raises(UsageError, match="begun with another manifests"):
+            train_stage(done.ground.plan(), "adaptation")
+    finally:
+        data.write_bytes(held)
     unknown = done.ground.plan("unknown")
     unknown.merged("adaptation").mkdir(parents=True)
     (unknown.merged("adaptation") / "config.json").write_text("{}", encoding="utf-8")

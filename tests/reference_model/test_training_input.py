@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from training_folder import Ground, make_data, rows, save_manifest, text
 
+from reference_model.__main__ import main
 from reference_model.backbone import Backbone
 from reference_model.curation.rows import Row
 from reference_model.preprocess import Grid
 from reference_model.train import feature_store
 from reference_model.train.adapters import add_adapters, base_digest, save_adapters
 from reference_model.train.feature_store import FeatureStore, Ready
+from reference_model.train.opening import open_rows
 from reference_model.train.recipe import Lora
 from reference_model.train.run import train_stage
 from reference_model.train.trainer import ContrastiveTrainer
@@ -61,6 +68,64 @@ def test_texts_whose_placeholders_do_not_match_their_media(ground: Ground, words
     given = [*rows(ground.data), Row("z:9", "z", text("fine"), text("fine"), (text(words),))]
     save_manifest(ground.data / "pairs.parquet", ground.data, given)
     refused(ground, DataError, r"z:9 \(negatives: <\|")
+
+
+def test_what_is_wrong_with_data_is_told_at_once_and_before_weights_are_read(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reference_model.train.run.open_backbone", None)
+    broken = ["torn.parquet", "other.parquet"]
+    (ground.data / broken[0]).write_bytes(b"torn")
+    pq.write_table(pa.table({"a": [1]}), ground.data / broken[1])
+    with pytest.raises(DataError) as told:
+        train_stage(ground.plan(stage={"data": {"manifests": broken, "rows": "all"}}), "adaptation")
+    assert "torn.parquet: cannot be read" in str(told.value) and "other.parquet: a Parquet file, but no" in str(
+        told.value
+    )
+    marked = [*rows(ground.data), Row("z:9", "z", text("<|im_end|>"), text("fine"), weight=float("nan"))]
+    save_manifest(ground.data / "pairs.parquet", ground.data, marked)
+    with pytest.raises(DataError, match=r"(?s)z:9 \(query: <\|im_end.*1 weights are negative or no numbers"):
+        train_stage(ground.plan(), "adaptation")
+
+
+def test_a_row_that_is_no_item_names_manifest_and_place(ground: Ground) -> None:
+    table = pq.read_table(ground.data / "pairs.parquet")
+    at = table.schema.get_field_index("query")
+    broken = table.set_column(at, "query", pa.array(["{}", *table["query"].to_pylist()[1:]]))
+    pq.write_table(broken.replace_schema_metadata(table.schema.metadata), ground.data / "pairs.parquet")
+    found = open_rows(ground.plan(), "adaptation", 1)
+    with pytest.raises(DataError, match=r"pairs\.parquet, row 0: not the JSON of an item"):
+        [found.examples(number, 0, 1) for number in range(len(found))]
+
+
+@pytest.mark.slow
+def test_workers_pass_more_tensors_than_a_process_may_open_files(tiny: Path, tmp_path: Path) -> None:
+    """Each takes a descriptor by torch's own choice; the run would wait for ever."""
+    ground = Ground(make_data(tmp_path / "data"), tiny, tmp_path)
+    many = [row for n in range(12) for row in (replace(one, id=f"{one.id}-{n}") for one in rows(ground.data))]
+    save_manifest(ground.data / "pairs.parquet", ground.data, many)
+    ground.plan(stage={"steps": 2, "batches": {"per_device": 200}}, workers=1, cache_features=False)
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)); "
+    run = "from reference_model.__main__ import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", limited + run, "train", str(tmp_path / "recipe.yaml"), "--stage", "adaptation"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    ground.plan()
+    (ground.folder / "taken").write_text("a file")
+    asked = [
+        "train",
+        str(ground.folder / "recipe.yaml"),
+        "--stage",
+        "adaptation",
+        "--out",
+        str(ground.folder / "taken"),
+    ]
+    assert main(asked) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and "taken" in said and "start the same command again" in said
 
 
 def test_an_adapter_for_another_base(ground: Ground) -> None:

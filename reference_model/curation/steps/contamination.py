@@ -79,7 +79,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
                 reasons[position] = 1 if found.equal else 2
                 if len(flagged) < FLAGGED:
                     flagged[query.id] = sorted(found.equal | found.near)
-        context.note(f"contamination: {start + rows.size:,} of {alive.size:,} rows")
+        context.note(f"contamination: {start + rows.size:,} of {alive.size:,} rows looked at")
     shown = {name: alive[np.flatnonzero(reasons == n)[:EXAMPLES]] for n, name in enumerate(NAMES, 1)}
     examples = {name: tuple(at.tolist()) for name, at in shown.items() if at.size}
     facts = _facts(sets, tally, reasons, leaks.not_compared)

@@ -80,7 +80,7 @@ def run(pool: Pool, alive: Numbers, settings: Settings, context: Context) -> Dec
             messages += [one.message for one in found if one.message][: MESSAGES - len(messages)]
             done += numbers.size
             if done < alive.size and done // NOTED > (done - numbers.size) // NOTED:
-                context.note(f"validity: {done:,} of {alive.size:,} rows")
+                context.note(f"validity: {done:,} of {alive.size:,} rows looked at")
     return Decision.dropping(reasons, REASONS, messages=messages)
 
 
