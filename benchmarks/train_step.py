@@ -75,7 +75,9 @@ class Bare:
         pairs, both = [example.pair for example in examples], all(example.both for example in examples)
         given = (self.features, self.backbone.tokenizer, self.backbone.preprocessing, self.backbone.settings)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = contrastive_loss(self.backbone.model, pairs, *given, TAU, Options(both=both))
+            loss = contrastive_loss(
+                self.backbone.model, pairs, *given, TAU, Options(ways="both" if both else "forward")
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, CLIP_NORM)
         self.optimizer.step()

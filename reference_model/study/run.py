@@ -96,7 +96,7 @@ def _train(
     trained = add_lora(model, RANK, ALPHA)
     optimizer = torch.optim.AdamW(trained, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     steps = round(pairs_of(phase, laboratory, settings) / BATCH)
-    options = Options(both=phase.both, other_weight=phase.other_weight)
+    options = Options(ways="both" if phase.both else "forward", other_weight=phase.other_weight)
     one_way = losses_of(phase, masks)
     found = []
     model.train()

@@ -55,7 +55,10 @@ class BadRows:
                 f"{self.path.parent}/bad-rows*.jsonl; mend their media or allow more, and go on, or curate without them"
             )
         if empty:
-            raise DataError(f"batch {batch.number}: no row is left of it; the rows stand in {self.path}")
+            raise DataError(
+                f"batch {batch.number}: no row of a process's share is left; the rows stand in {self.path}: mend their media "
+                "and go on, or curate without them"
+            )
 
     def _exchanged(self, empty: bool) -> bool:
         """Every process learns of the bad rows of all; whether one of them has an empty batch."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 
-from reference_model.train.mamcl import PLAIN, Direction, Losses, Options, Side, dense_losses, directions
+from reference_model.train.mamcl import PLAIN, Direction, Losses, Options, Side, Ways, dense_losses, directions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,13 +33,13 @@ def distributed_mamcl_loss(
     processes is the loss of the whole batch.
     """
     world = dist.get_world_size()
-    sides = own_directions(queries, candidates, at, options.both, unmasked)
+    sides = own_directions(queries, candidates, at, options.ways, unmasked)
     rows = sum(_counts(len(at), at.device))
     return torch.stack([losses(side, temperature, options).sum() for side in sides]).mean() * world / rows
 
 
 def own_directions(
-    queries: Side, candidates: Side, at: Tensor, both: bool, unmasked: Tensor | None = None
+    queries: Side, candidates: Side, at: Tensor, ways: Ways, unmasked: Tensor | None = None
 ) -> list[Direction]:
     """The one or two directions of this process's rows, among the candidates (or queries) of all processes."""
     rank = dist.get_rank()
@@ -53,13 +53,13 @@ def own_directions(
         _gathered(candidates, column_counts),
         _gather_plain(at, row_counts) + offsets,
         _gather_plain(free, row_counts),
-        both,
+        ways,
     )
     own = slice(first, first + len(at))
-    anchors = [queries.vectors, candidates.vectors[at]]
+    anchors = [queries.vectors] * (ways != "backward") + [candidates.vectors[at]] * (ways != "forward")
     return [
         Direction(vectors, side.columns, side.at[own], side.asked[own], side.partners, side.unmasked[own])
-        for side, vectors in zip(whole, anchors, strict=False)
+        for side, vectors in zip(whole, anchors, strict=True)
     ]
 
 

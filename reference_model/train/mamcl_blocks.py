@@ -2,7 +2,8 @@
 
 Rows are grouped by their target's modality set, columns likewise, and each group goes through its blocks with a running
 log-sum-exp. The backward pass computes each block a second time, so that memory beside the inputs and their gradients
-is one block. Equal to `dense_losses` under a hard mask, in value and gradient (vectors and temperature).
+is one block. Equal to `dense_losses` under a hard mask, in value and gradient (vectors and temperature); options beyond the
+equation, and further positives, are those of the dense form alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from reference_model.train.mamcl import PLAIN, Direction, Options
+from reference_model.train.mamcl import PLAIN, Direction, Options, full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ def blocked_losses(side: Direction, temperature: float | Tensor, options: Option
     if not options.hard_mask or options.repeats != "left-out":
         raise ValueError("the blocked form has a hard mask and leaves repeats out; take dense_losses for other options")
     groups = list(_groups(side))
-    with torch.autocast(side.anchors.device.type, enabled=False):
+    with full_precision(side.anchors.device.type):
         scale = torch.as_tensor(temperature, dtype=torch.float32, device=side.anchors.device)
         anchors, columns = side.anchors.float(), side.columns.vectors.float()
         losses: Tensor = _Losses.apply(anchors, columns, scale, side, groups)
@@ -79,8 +80,12 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        with full_precision(ctx.saved_tensors[0].device.type):
+            return _Losses._backward(ctx, gradients[0])
+
+    @staticmethod
+    def _backward(ctx: Any, given: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         anchors, columns, scale, positive, total = ctx.saved_tensors
-        given = gradients[0]
         side: Direction = ctx.side
         to_anchors, to_columns = torch.zeros_like(anchors), torch.zeros_like(columns)
         pull = given * ((positive - total).exp() - 1)  # by the score of the positive

@@ -137,7 +137,7 @@ def setting_of(recipe: Recipe, stage: Stage, machine: Machine) -> Setting:
         checkpointing=recipe.gradient_checkpointing,
         cached=recipe.cache_features or stage.data.draws is not None,
         sharding=machine.sharding,
-        directions=1 if stage.loss.directions == "forward" else 2,
+        directions=1 if stage.loss.directions in ("forward", "backward") else 2,
         blocks=stage.loss.form == "blocks",
         gather=stage.loss.gather,
     )

@@ -89,8 +89,8 @@ class Loss(Strict):
     temperature: Rate = 0.03
     learned_temperature: bool = False
     mask: bool = True
-    directions: Literal["forward", "both", "rows"] = Field(
-        default="forward", description="rows: both in batches whose every row or kind says so"
+    directions: Literal["forward", "backward", "both", "rows"] = Field(
+        default="forward", description="from query to target, back, or both; rows: both where all rows or kinds say so"
     )
     form: Literal["dense", "blocks"] = "dense"
     repeats: Literal["left-out", "positive"] = "left-out"

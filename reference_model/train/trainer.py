@@ -52,7 +52,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
         self.stage, self.objective = stage, Objective(stage.loss)
         self._workers, self._bad_rows = workers, bad_rows
         self._saved = 0
-        self._described = torch.zeros(2, 8, dtype=torch.float64)
+        self._described = torch.zeros(2, 2, 8, dtype=torch.float64)
 
     def get_train_dataloader(self) -> Loader:
         return Loader(self.train_dataset, self._first_batch, self._workers)
@@ -102,8 +102,8 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """The loss of one batch, by one forward pass (or several, over rows of like length)."""
-        self._described += self.objective.describe(inputs).cpu()
         vectors: torch.Tensor = model(inputs.prompts, inputs.media)
+        self._described += self.objective.describe(vectors, inputs).cpu()
         return self.objective.loss(vectors, self.model.temperature, inputs)
 
     def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -114,7 +114,6 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             return loss
         model.train()
         batch = self._prepare_inputs(inputs)
-        self._described += self.objective.describe(batch).cpu()
         places = sorted(range(len(batch.prompts)), key=lambda place: len(batch.prompts[place]))
         back = torch.tensor(places).argsort().to(self.args.device)
         groups = [places[start : start + size] for start in range(0, len(places), size)]
@@ -125,6 +124,7 @@ class ContrastiveTrainer(Trainer):  # type: ignore[misc]
             return vectors
 
         def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+            self._described += self.objective.describe(vectors, batch).cpu()
             share: float = 1 / self.current_gradient_accumulation_steps
             return self.objective.loss(vectors[back], self.model.temperature, batch) * share
 

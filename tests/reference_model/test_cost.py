@@ -298,7 +298,7 @@ def test_every_assumption_is_shown() -> None:
     said = "\n".join(cost.lines(cost.estimate(statistics, shape, cost.Setting(), small, 0.2)))
     for part in ("small reaches 20% (assumed) of 1 TFLOP/s (a test)", "reserve 2.00 GiB (assumed)", "does not fit"):
         assert part in said
-    assert "no device was named" in cost.lines(cost.estimate(statistics, shape, cost.Setting()))[-1]
+    assert "name a device by --device" in cost.lines(cost.estimate(statistics, shape, cost.Setting()))[-1]
 
 
 def test_estimates_need_no_torch() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from reference_model.train.batch import Batch
-from reference_model.train.mamcl import Options, Side, mamcl_loss
+from reference_model.train.mamcl import WAYS, Options, Side, mamcl_loss
 from reference_model.train.objective import Objective, summary
 from reference_model.train.recipe import Loss
 
@@ -47,11 +47,14 @@ def test_the_mask_can_be_left_out(form: str) -> None:
 
 
 def test_both_directions_where_the_recipe_or_every_row_says_so() -> None:
-    one, two = (expected(batch(), Options(both=both), batch().unmasked).item() for both in (False, True))
+    wanted_of = {ways: expected(batch(), Options(ways=ways), batch().unmasked).item() for ways in WAYS}
+    one, two = wanted_of["forward"], wanted_of["both"]
+    assert two == pytest.approx((one + wanted_of["backward"]) / 2, rel=1e-5)
     assert one != pytest.approx(two, abs=1e-3)
     for asked, of_rows, wanted in (
         ("forward", True, one),
         ("both", False, two),
+        ("backward", True, wanted_of["backward"]),
         ("rows", False, one),
         ("rows", True, two),
     ):
@@ -61,7 +64,23 @@ def test_both_directions_where_the_recipe_or_every_row_says_so() -> None:
 
 def test_negatives_are_counted_by_modality_and_rows_without_any() -> None:
     """Pictures: two targets, one of them twice, and a negative. Texts: one target twice, and a negative."""
-    found = summary(Objective(Loss()).describe(batch()))
+    found = summary(Objective(Loss()).describe(vectors(), batch()))
     assert found == {"rows": 5, "rows without negatives": 0, "negatives image": (2 + 3 + 2) / 3, "negatives text": 1}
-    free = summary(Objective(Loss(mask=False)).describe(batch()))
+    free = summary(Objective(Loss(mask=False)).describe(vectors(), batch()))
     assert free["negatives text"] == 7 - 2 and free["negatives image"] == (5 + 6 + 5) / 3
+    soft = summary(Objective(Loss(other_weight=0.5)).describe(vectors(), batch()))
+    assert soft["negatives text"] == 1 + 0.5 * 4 and soft["negatives image"] == pytest.approx((2 + 3 + 2) / 3 + 0.5 * 3)
+
+
+def test_the_way_back_and_what_a_margin_takes_away_are_counted_too() -> None:
+    both = summary(Objective(Loss(directions="both")).describe(vectors(), batch()))
+    back = summary(Objective(Loss(directions="backward")).describe(vectors(), batch()))
+    assert {name for name in both if name.startswith("back: ")} == set(back)
+    assert back["back: rows"] == 5 and both["rows"] == 5
+    assert back["back: negatives text"] == (1 + 2 + 1) / 3, (
+        "rows 0 and 2 ask for one picture, so each is no negative of it"
+    )
+    none = summary(Objective(Loss(false_above=2.0)).describe(vectors(), batch()))
+    all_ = summary(Objective(Loss(false_above=0.0)).describe(vectors(), batch()))
+    assert none["negatives image"] == (2 + 3 + 2) / 3 > all_["negatives image"]
+    assert all_["rows without negatives"] > 0

@@ -139,7 +139,7 @@ def test_random_mask_keeps_as_many_negatives_as_mamcl() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(9, 8, generator=draw_of), dim=-1)
     sets, contents = torch.tensor([1, 1, 2, 2, 2, 1, 2, 4, 1]), torch.tensor([0, 1, 2, 2, 4, 5, 6, 7, 8])
     queries = Side(vectors[:6], torch.ones(6).long(), 50 + torch.arange(6))
-    side = directions(queries, Side(vectors, sets, contents), torch.arange(6), None, both=False)[0]
+    side = directions(queries, Side(vectors, sets, contents), torch.arange(6), None, "forward")[0]
     kept = {}
     random_losses = losses_of(Phase(EQUAL, "random"), torch.Generator().manual_seed(1))
     for _ in range(40):  # at an infinite temperature, a loss is the log of the number of terms

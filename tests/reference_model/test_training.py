@@ -151,7 +151,7 @@ def test_contrastive_loss_falls_on_a_batch_that_repeats(backbone: Backbone, bank
     losses = []
     for _ in range(30):
         given = (features, backbone.tokenizer, backbone.preprocessing, Settings())
-        loss = contrastive_loss(backbone.model, pairs, *given, 0.03, Options(both=True))
+        loss = contrastive_loss(backbone.model, pairs, *given, 0.03, Options(ways="both"))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
