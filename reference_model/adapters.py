@@ -13,14 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reference_model.settings import read_json
+from reference_model.settings import SETTINGS_FILE, read_json
 from unite_bench.errors import ModelError
-from unite_bench.items import File
+from unite_bench.items import File, content_digest
 
 if TYPE_CHECKING:
     import torch
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+BASE_FILE = "base.json"  # beside them: the digest of the weights that they were trained on
+SAMPLED = 1024  # numbers of every weight that go into the digest of a base
 PREFIX = "base_model.model."
 KEY = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
 OLD = ((re.compile(r"^model\.layers\."), "model.language_model.layers."), (re.compile(r"^visual\."), "model.visual."))
@@ -30,13 +32,44 @@ def adapter_files(folder: Path) -> Sequence[Path]:
     """The files of an adapter that can change a vector; ModelError where one is missing."""
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise ModelError(f"{folder / name}: no such file; an adapter is a folder as peft saves it")
-    return [folder / CONFIG, folder / WEIGHTS]
+            raise ModelError(
+                f"{folder / name}: no such file; an adapter is a folder as peft saves it (fetch one of the hub by "
+                "`hf download OWNER/NAME --local-dir FOLDER`)"
+            )
+    return [folder / CONFIG, folder / WEIGHTS, *(path for path in [folder / SETTINGS_FILE] if path.is_file())]
 
 
 def weights_digest(folder: Path) -> str:
     """Digest of the adapter's weights, for the card."""
     return File(folder / WEIGHTS).digest
+
+
+def base_digest(model: Any) -> str:
+    """Of the names, shapes and first numbers of every weight of a model without adapters; tells bases apart at once. The
+    numbers are rounded to bf16, so that it is the same in whichever precision the model was loaded."""
+    import torch
+
+    fields: list[str | bytes] = []
+    for name, weight in sorted(model.state_dict().items()):
+        first = weight.detach().flatten()[:SAMPLED].to(torch.bfloat16).float().cpu()
+        fields += [name, repr(tuple(weight.shape)), first.numpy().tobytes()]
+    return content_digest("base", *fields)
+
+
+def check_base(folder: Path, base: str) -> None:
+    """An adapter that says what it was trained on must have been trained on this. Raises ModelError."""
+    path = folder / BASE_FILE
+    if path.exists() and (trained_on := str(read_json(path).get("digest"))) != base:
+        raise ModelError(
+            f"{folder}: this adapter was trained on another base (digest {trained_on[:12]}, not {base[:12]}); give the "
+            "checkpoint that it was trained from"
+        )
+
+
+def adapter_settings(folder: Path) -> dict[str, Any]:
+    """The rules that the adapter was trained under, where it says so; what it was trained on is not among them."""
+    path = folder / SETTINGS_FILE
+    return {key: value for key, value in read_json(path).items() if key != "training_sets"} if path.exists() else {}
 
 
 def check_adapter(folder: Path, base: str) -> None:
@@ -74,8 +107,16 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         state = {_today(key): value for key, value in load_file(folder / WEIGHTS).items()}
     except SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS}: not readable ({error}); restore it") from error
+    check_base(folder, base_digest(model))
     layers = _layers(state, model, folder)
-    config = LoraConfig.from_pretrained(folder)
+    try:
+        config = LoraConfig.from_pretrained(folder)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder / CONFIG}: not a configuration of LoRA ({error}); restore it") from error
+    for ranks in (config.rank_pattern, config.alpha_pattern):
+        renamed = {_today(key): value for key, value in ranks.items()}
+        ranks.clear()
+        ranks.update(renamed)
     config.target_modules = set(layers)  # by their whole names, whatever pattern they were once chosen by
     config.base_model_name_or_path = None  # checked already; peft would warn of every folder that was moved
     config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
@@ -83,9 +124,9 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         with warnings.catch_warnings():  # peft asks transformers by a name that it is about to lose
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
             adapted = get_peft_model(model, config)
-    except ValueError as error:
+            left = set_peft_model_state_dict(adapted, {PREFIX + key: value for key, value in state.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: peft cannot put it on this base ({error})") from error
-    left = set_peft_model_state_dict(adapted, {PREFIX + key: value for key, value in state.items()})
     lost = [*left.unexpected_keys, *(key for key in left.missing_keys if "lora_" in key)]
     if lost:
         raise ModelError(f"{folder}: {len(lost)} weights find no place in this base, first {lost[0]}")
@@ -94,7 +135,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:
 
 
 def _today(key: str) -> str:
-    """A weight's name in the layout of transformers 5, without peft's prefix."""
+    """The name of a weight or a layer in the layout of transformers 5, without peft's prefix."""
     name = key.removeprefix(PREFIX)
     for old, new in OLD:
         name = old.sub(new, name)

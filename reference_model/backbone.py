@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
 from reference_model.adapters import check_adapter, merge_adapter
 from reference_model.checkpoint import Checkpoint
 from reference_model.families import Clock
@@ -43,6 +46,27 @@ __all__ = [
     "read_preprocessing",
     "visual_features",
 ]
+
+
+# config.json names these; a tokenizer of another model may give them other numbers
+TOKENS = {
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+}
+# What transformers raises for a config.json or weights that it cannot use: of most values it has no check of its own.
+UNLOADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 class Backbone:
@@ -76,9 +100,15 @@ class Backbone:
         settings, preprocessing, clock = found.settings, found.preprocessing, found.clock
         check_tokenizer(found.folder)
         tokenizer = load_tokenizer(found.folder)
+        check_ids(tokenizer, found)
         if adapter is not None:
             check_adapter(adapter, found.name)
         model = _load_model(found, dtype)
+        rows, words = model.get_input_embeddings().weight.shape[0], tokenizer.get_vocab_size()
+        if words > rows:
+            raise ModelError(
+                f"{found.folder}: the tokenizer has {words:,} tokens and the model {rows:,}; restore its own tokenizer.json"
+            )
         if adapter is not None:
             model = merge_adapter(model, adapter)
         model.eval().requires_grad_(False)
@@ -125,10 +155,20 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     return Checkpoint(folder, folder.resolve().name).preprocessing
 
 
+def check_ids(tokenizer: Tokenizer, checkpoint: Checkpoint) -> None:
+    """The tokens that stand for media must be those of config.json. Raises ModelError for the tokenizer of another model."""
+    for key, token in TOKENS.items():
+        said, own = checkpoint.config.get(key), tokenizer.token_to_id(token)
+        if said is not None and said != own:
+            raise ModelError(
+                f"{checkpoint.folder}: {key} in config.json is {said!r}, and {token} in tokenizer.json is {own}; these "
+                "files are not of one model: restore both"
+            )
+
+
 def _load_model(checkpoint: Checkpoint, dtype: str) -> Any:
     import torch
     import transformers
-    from safetensors import SafetensorError
 
     folder, family = checkpoint.folder, checkpoint.family
     kind = getattr(transformers, family.model)
@@ -142,8 +182,11 @@ def _load_model(checkpoint: Checkpoint, dtype: str) -> Any:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: not a checkpoint that {family.title} can load ({error})") from error
+    except UNLOADABLE as error:
+        said = " ".join(str(error).split())
+        raise ModelError(
+            f"{folder}: not a checkpoint that {family.title} can load ({type(error).__name__}: {said})"
+        ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"{folder}: weights are missing, first {missing[0]}; the checkpoint is incomplete")

@@ -52,28 +52,36 @@ def name_of(folder: Path) -> str:
 class Checkpoint:
     """A checkpoint that was found: its folder, and the `name` and `revision` that its card bears.
 
-    `given` are settings that take the place of the checkpoint's own (see `Settings`); None there means not given.
+    `given` are settings that take the place of the checkpoint's own (see `Settings`), and `adapted` those that an adapter
+    brings, which `given` ones take the place of; None there means not given.
     """
 
     folder: Path
     name: str
     revision: str = UNVERSIONED
     given: Mapping[str, Any] | None = None
+    adapted: Mapping[str, Any] | None = None
 
     @classmethod
-    def find(cls, name: str, revision: str | None = None, given: Mapping[str, Any] | None = None) -> Checkpoint:
+    def find(
+        cls,
+        name: str,
+        revision: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        adapted: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
         """By the name of a committed checkpoint, a folder, or a name on the hub, at `revision` if one is given.
 
         A hub model comes from the hub's cache, or is fetched into it. Raises ModelError where there is no such
         checkpoint, and says how to get it.
         """
-        for folder in (CHECKPOINTS / name, Path(name)):
+        committed = sorted(path.parent.name for path in CHECKPOINTS.glob("*/config.json"))
+        for folder in (CHECKPOINTS / name if name in committed else Path(name), Path(name)):
             if (folder / "config.json").is_file():
                 if revision is not None:
                     raise ModelError(f"{name} is a folder, which has no revision {revision!r}; leave the revision out")
-                return cls(folder, name_of(folder), given=given)
+                return cls(folder, name_of(folder), given=given, adapted=adapted)
         if not HUB_NAME.fullmatch(name) or Path(name).exists():
-            committed = sorted(path.parent.name for path in CHECKPOINTS.glob("*/config.json"))
             raise ModelError(
                 f"no checkpoint {name!r}: give one of {committed or 'none committed'}, a folder with config.json, "
                 "or a name on the hub (OWNER/NAME)"
@@ -85,11 +93,18 @@ class Checkpoint:
             raise ModelError(
                 f"{error}\nFetch it once, where there is a network and HF_HUB_OFFLINE is not set: hf download {name}{at}"
             ) from error
-        return cls(folder, name, folder.name, given)
+        return cls(folder, name, folder.name, given, adapted)
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
         return read_json(self.folder / "config.json")
+
+    def _object(self, key: str) -> Mapping[str, Any]:
+        """An object within config.json, {} where there is none. Raises ModelError for anything else under that key."""
+        found = self.config.get(key, {})
+        if not isinstance(found, Mapping):
+            raise ModelError(f"{self.folder / 'config.json'}: {key} is {found!r}, and no object; restore the file")
+        return found
 
     @cached_property
     def family(self) -> Family:
@@ -102,7 +117,7 @@ class Checkpoint:
     @property
     def width(self) -> int:
         """Width of the language model, and so of a vector."""
-        width = self.config.get("hidden_size") or self.config.get("text_config", {}).get("hidden_size")
+        width = self.config.get("hidden_size") or self._object("text_config").get("hidden_size")
         if not isinstance(width, int):
             raise ModelError(f"{self.folder / 'config.json'}: no hidden_size; is this a Qwen-VL checkpoint?")
         return width
@@ -119,16 +134,18 @@ class Checkpoint:
 
     @property
     def _defaults(self) -> Settings:
-        if not self.released:
-            return Settings()
-        length = self.config.get("max_position_embeddings") or self.config.get("text_config", {}).get(
+        length = self.config.get("max_position_embeddings") or self._object("text_config").get(
             "max_position_embeddings", 32768
         )
+        if not isinstance(length, int) or isinstance(length, bool) or length <= 0:
+            raise ModelError(f"{self.folder / 'config.json'}: max_position_embeddings is {length!r}; restore the file")
+        if not self.released:
+            return Settings(max_length=length)
         # Budgets, frame rule and the absence of truncation are those of the published inference code.
         return Settings(
             positions="1d",
             sizes="twice",
-            max_length=int(length),
+            max_length=length,
             min_pixels=256 * TOKEN,
             max_pixels=1280 * TOKEN,
             fps=1.0,
@@ -138,13 +155,19 @@ class Checkpoint:
 
     @cached_property
     def settings(self) -> Settings:
-        return Settings.read(self.folder, self._defaults, self.given)
+        said = {
+            key: value
+            for source in (self.adapted, self.given)
+            for key, value in (source or {}).items()
+            if value is not None
+        }
+        return Settings.read(self.folder, self._defaults, said)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """Preprocessing of the checkpoint under its settings; the patch sizes of its config.json win over those of its
         preprocessor_config.json, because the weights depend on them."""
-        vision = self.config.get("vision_config", {})
+        vision = self._object("vision_config")
         named = {"patch": "patch_size", "merge": "spatial_merge_size", "temporal_patch": "temporal_patch_size"}
         sizes = {field: vision[key] for field, key in named.items() if key in vision}
         own = Preprocessing.read(self.folder / "preprocessor_config.json", self.family.preprocessing)
@@ -154,6 +177,8 @@ class Checkpoint:
         """Where the value of a setting comes from, for the card."""
         if (self.given or {}).get(setting) is not None:
             return "given"
+        if (self.adapted or {}).get(setting) is not None:
+            return "adapter"
         path = self.folder / SETTINGS_FILE
         if path.exists() and read_json(path).get(setting) is not None:
             return SETTINGS_FILE
@@ -165,15 +190,22 @@ class Checkpoint:
     def told(self) -> dict[str, str]:
         """The rules and budgets that decide a vector, and where each comes from, for the card and the record."""
         settings, shown = self.settings, self.preprocessing
+
+        def told(value: str, *names: str) -> str:
+            """With where it comes from; a budget that nobody sets is the preprocessor's own."""
+            why = dict.fromkeys(self.why(name) for name in names if getattr(settings, name) is not None)
+            return f"{value} ({'; '.join(why)})" if why else value
+
         image, frame = (f"{least} to {most}" for least, most in (shown.budget(), shown.budget(clip=True)))
-        own = f"{settings.fps or 0:g} a second, {settings.min_frames} to {settings.most_frames} ({self.why('fps')})"
+        own = f"{settings.fps or 0:g} a second, {settings.min_frames} to {settings.most_frames}"
+        own = told(own, "fps", "min_frames", "most_frames")
         return {
             **({"native_frames": own} if settings.fps else {}),
-            "positions": f"{settings.positions} ({self.why('positions')})",
-            "sizes": f"fitted {settings.sizes} ({self.why('sizes')})",
-            "image_pixels": image,
-            "frame_pixels": frame,
-            "max_length": str(settings.max_length),
+            "positions": told(settings.positions, "positions"),
+            "sizes": told(f"fitted {settings.sizes}", "sizes"),
+            "image_pixels": told(image, "min_pixels", "max_pixels"),
+            "frame_pixels": told(frame, "frame_min_pixels", "frame_max_pixels"),
+            "max_length": told(str(settings.max_length), "max_length"),
         }
 
     @cached_property

@@ -7,11 +7,12 @@ vectors are all stored needs only the card.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference_model.adapters import adapter_files, check_adapter, weights_digest
+from reference_model.adapters import adapter_files, adapter_settings, check_adapter, weights_digest
 from reference_model.backbone import Backbone
 from reference_model.checkpoint import CHECKPOINTS, Checkpoint
 from reference_model.preprocess import fitted_size
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKPOINTS", "ReferenceEmbedder"]
 MODALITIES = frozenset({"text", "image", "video", "image+text", "text+video", "image+video", "image+text+video"})
 TEMPLATE_TOKENS = 32.0
+SPEED = ("workers", "pass_tokens", "pass_patches", "feature_gib")  # arguments that change no vector
 
 
 class ReferenceEmbedder(Embedder):
@@ -35,8 +37,9 @@ class ReferenceEmbedder(Embedder):
 
     `checkpoint` is the name of a committed checkpoint (`nano`), a folder as transformers saves it, or a name on the
     Hugging Face hub, at `revision`. `adapter` is a folder with a LoRA adapter of it. The others take the place of the
-    checkpoint's own settings (see `Settings`); None leaves them as they are. `workers` processes decode media (None: none
-    on the CPU, else by the number of cores); they change no vector.
+    checkpoint's own settings (see `Settings`); None leaves them as they are. Four change no vector: `workers` processes
+    decode media (None: none on the CPU, else by the number of cores), a pass holds about `pass_tokens` tokens of the
+    language model or `pass_patches` patches of the vision tower, and `feature_gib` GiB of features are kept (see `Budget`).
     """
 
     def __init__(
@@ -56,6 +59,9 @@ class ReferenceEmbedder(Embedder):
         min_frames: int | None = None,
         most_frames: int | None = None,
         workers: int | None = None,
+        pass_tokens: int | None = None,
+        pass_patches: int | None = None,
+        feature_gib: float | None = None,
     ):
         self.name, self.revision = checkpoint, revision
         self.adapter = None if adapter is None else Path(adapter)
@@ -73,19 +79,27 @@ class ReferenceEmbedder(Embedder):
             "most_frames": most_frames,
         }
         self.workers = workers
+        self.budget = {
+            "tokens": pass_tokens,
+            "patches": pass_patches,
+            "feature_bytes": None if feature_gib is None else int(feature_gib * 2**30),
+        }
+        if wrong := sorted(name for name, value in self.budget.items() if value is not None and value <= 0):
+            raise ModelError(f"{', '.join(wrong)}: must be above 0")
         self._engine: Engine | None = None
 
     @property
     def arguments(self) -> tuple[tuple[str, str], ...]:
-        """Without the one that changes no vector."""
-        return tuple((name, value) for name, value in super().arguments if name != "workers")
+        """Without those that change no vector."""
+        return tuple((name, value) for name, value in super().arguments if name not in SPEED)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """What is known of the checkpoint before it is loaded; a `ModelError` says how to get one that is not there."""
-        found = Checkpoint.find(self.name, self.revision, self.given)
-        if self.adapter is not None:
-            check_adapter(self.adapter, found.name)
+        if self.adapter is None:
+            return Checkpoint.find(self.name, self.revision, self.given)
+        found = Checkpoint.find(self.name, self.revision, self.given, adapter_settings(self.adapter))
+        check_adapter(self.adapter, found.name)
         return found
 
     @property
@@ -120,12 +134,13 @@ class ReferenceEmbedder(Embedder):
 
     def setup(self, device: str = "cpu", dtype: str = "float32") -> None:
         """Load the weights. `device` is cpu, cuda, cuda:1 or mps; several, as in "cuda:0,cuda:1", share the work."""
-        from reference_model.encoding.engine import Engine, workers_of
+        from reference_model.encoding.engine import Budget, Engine, workers_of
 
         devices = device.split(",")
         workers = workers_of(devices) if self.workers is None else self.workers
         backbones = [Backbone.load(self.checkpoint, one, dtype, self.adapter) for one in devices]
-        self._engine = Engine(backbones, workers)
+        given = {name: value for name, value in self.budget.items() if value is not None}
+        self._engine = Engine(backbones, workers, replace(Budget.of(backbones[0].device.type), **given))
 
     @cached_property
     def _tokens_per_medium(self) -> float:

@@ -7,6 +7,7 @@ processor. An image is a clip whose one frame is shown `temporal_patch` times; a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ MAX_ASPECT = 200
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PROCESSOR_FILE = "processor_config.json"
+SIZE_KEYS = {"shortest_edge", "longest_edge", "min_pixels", "max_pixels"}
 # The first fit of the published inference code: visual tokens of a picture, and of a frame (128 tokens to 360 x 420).
 FIRST_IMAGE, FIRST_FRAME = (4, 16384), (128, 360 * 420 / 28**2)
 
@@ -77,8 +79,10 @@ class Preprocessing:
             raw = read_json(joint).get("image_processor", {})
         else:
             return standard
+        if wrong := list(_wrong(raw)):
+            raise ModelError(f"{path}: {'; '.join(wrong)}; restore it from the checkpoint")
         size = raw.get("size") or {}
-        return replace(
+        found = replace(
             standard,
             patch=raw.get("patch_size", standard.patch),
             merge=raw.get("merge_size", standard.merge),
@@ -91,13 +95,22 @@ class Preprocessing:
             or size.get("longest_edge")
             or size.get("max_pixels")
             or standard.max_pixels,
-            mean=tuple(raw.get("image_mean", standard.mean)),
-            std=tuple(raw.get("image_std", standard.std)),
+            mean=tuple(raw.get("image_mean") or standard.mean),
+            std=tuple(raw.get("image_std") or standard.std),
         )
+        if found.min_pixels > found.max_pixels:
+            raise ModelError(
+                f"{path}: min_pixels {found.min_pixels:,} is above max_pixels {found.max_pixels:,}; restore it"
+            )
+        return found
 
     def under(self, settings: Settings) -> Preprocessing:
         """With the budgets and the size rule of the settings. A maximum given alone, below the checkpoint's minimum, takes
         that away, and a minimum above its maximum raises that: what is asked for is what holds."""
+        for name in ("max_pixels", "frame_max_pixels"):
+            most = getattr(settings, name)
+            if most is not None and most < self.factor**2:
+                raise ModelError(f"{name} is {most}; it must have room for one visual token, {self.factor**2} pixels")
         least = settings.min_pixels or (self._least(settings.max_pixels) if settings.max_pixels else self.min_pixels)
         most = settings.max_pixels or max(self.max_pixels, least)
         token = self.factor**2
@@ -125,6 +138,25 @@ class Preprocessing:
             "image_mean": list(self.mean),
             "image_std": list(self.std),
         }
+
+
+def _wrong(raw: Mapping[str, Any]) -> Iterator[str]:
+    """What of a preprocessor's configuration cannot be."""
+    size = raw.get("size") or {}
+    if not isinstance(size, Mapping):
+        yield f"size is {size!r}, and no object"
+        size = {}
+    areas = {"patch_size", "merge_size", "temporal_patch_size", "min_pixels", "max_pixels"}
+    named = {key: raw[key] for key in areas & set(raw)} | {key: size[key] for key in SIZE_KEYS & set(size)}
+    for key, value in sorted(named.items()):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value <= 0):
+            yield f"{key} is {value!r}; it must be a whole number above 0"
+    for key in ("image_mean", "image_std"):
+        value = raw.get(key)
+        if value is not None and (
+            not isinstance(value, list) or [type(x) in (int, float) for x in value] != [True] * 3
+        ):
+            yield f"{key} is {value!r}; it must be three numbers"
 
 
 @dataclass(frozen=True)
@@ -165,7 +197,16 @@ def fitted_size(height: int, width: int, settings: Preprocessing, clip: bool = F
         height, width = _fit(height, width, factor, first, factor)
     rows, columns = _fit(height, width, factor, settings.budget(clip), 0)
     cap = settings.frame_max_pixels if clip else None
-    return (rows, columns) if cap is None else _fit(rows, columns, factor, (0, cap), 0)
+    return (rows, columns) if cap is None else _capped(rows, columns, factor, cap)
+
+
+def _capped(rows: int, columns: int, factor: int, cap: int) -> tuple[int, int]:
+    """Fitted once more, and a side that is one token wide leaves the other no more than the cap."""
+    rows, columns = _fit(rows, columns, factor, (0, cap), 0)
+    if rows * columns > cap:
+        longest = max(cap // factor**2, 1) * factor
+        rows, columns = min(rows, longest), min(columns, longest)
+    return rows, columns
 
 
 def _fit(height: int, width: int, factor: int, budget: tuple[float, float], least_side: int) -> tuple[int, int]:

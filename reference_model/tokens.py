@@ -144,7 +144,9 @@ def _positions(
         if step is not None:
             block[0] = block[0].astype(np.float32) * np.float32(step)  # rounded down, in fp32, as transformers does
         blocks.append(block + start)
-        start += max(shape[1:])
+        start += (
+            int(block.max()) + 1
+        )  # as the families are trained; transformers 5 leaves time out, and text overlaps clips
         previous = place + 1
     blocks.append(np.tile(np.arange(len(pads) - previous, dtype=np.int64) + start, (3, 1)))
     return np.concatenate(blocks, axis=1)

@@ -28,7 +28,8 @@ MOST_BYTES = 2**30  # of frames that wait; those that are still being decoded co
 
 @dataclass(frozen=True)
 class Frames:
-    """`pixels` (frames, height, width, 3) uint8 and, of a clip, `times` (frames,) in seconds; a picture is one frame."""
+    """`pixels` (frames, height, width, 3) uint8 and, of a clip, `times` (frames,) in seconds from the start of its span, so
+    that where in a film it stood changes nothing; a picture is one frame."""
 
     pixels: npt.NDArray[np.uint8]
     times: npt.NDArray[np.float64] | None
@@ -38,7 +39,7 @@ def decode(part: Medium) -> Frames:
     """The frames of a part. Raises MediaError."""
     if isinstance(part, Video):
         clip = media.frames(part)
-        return Frames(clip.pixels, clip.times)
+        return Frames(clip.pixels, clip.times - (part.start or 0.0))
     return Frames(media.pixels(part)[np.newaxis], None)
 
 
@@ -82,6 +83,14 @@ class Decoder:
             found = self._alone(part)
         self._largest = max(self._largest, found.pixels.nbytes)
         return found
+
+    def forget(self, parts: Iterable[Medium]) -> None:
+        """These will not be asked for: what waits of them makes room for others."""
+        for part in parts:
+            future = self._waiting.pop(name_of(part), None)
+            if future is not None:
+                future.cancel()
+        self._fill()
 
     def close(self) -> None:
         """End the processes; the next part starts new ones."""

@@ -56,7 +56,8 @@ def workers_of(devices: Sequence[str]) -> int:
     """Processes that decode: none on the CPU, whose cores the model itself uses; else one a core but one, at most 16."""
     if all(device.startswith("cpu") for device in devices):
         return 0
-    return max(1, min(16, (os.cpu_count() or 2) - 1))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(1, min(16, cores - 1))
 
 
 class Engine:
@@ -136,9 +137,13 @@ class Engine:
         self._room = 0
         for key in lost:
             if key in missing:
-                with closing(self._packs({key: missing[key]})) as packs:
-                    for pack in packs:
-                        self._made.update(self._lanes[0].run(pack))
+                for device in self._devices:
+                    lane = next(lane for lane in self._lanes if lane.device is device)
+                    with closing(self._packs({key: missing[key]})) as packs:
+                        for pack in packs:
+                            self._made.update(lane.run(pack))
+                    if not isinstance(self._made[key], OutOfMemory):
+                        break
 
     def _packs(self, missing: Mapping[str, Item]) -> Generator[Pack, None, None]:
         """What is missing, then some of what comes next, cut into packs of about a pass."""
@@ -152,6 +157,8 @@ class Engine:
                 except UniteBenchError as error:
                     self._made[key] = error
                     continue
+                finally:
+                    self.decoder.forget(_media(item))  # decoded in vain: known meanwhile, or behind a broken one
                 length = len(request.prompt)
                 area = sum(entry.grid.patches for entry, _ in new)
                 if requests and (tokens + length > self.budget.tokens or patches + area > self.budget.patches):

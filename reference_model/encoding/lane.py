@@ -101,9 +101,10 @@ class Lane:
             grids = [entry.grid for entry, _ in own]
             done = backbone.visual(torch.cat([self._patches(frames) for _, frames in own]), grids)
             sizes = [grid.tokens(merge) for grid in grids]
-            for (entry, _), here, kept in zip(own, done.split(sizes), done.cpu().split(sizes), strict=True):
+            kept = [one.clone() for one in done.cpu().split(sizes)]  # so that an entry that goes takes its memory along
+            for (entry, _), here, features in zip(own, done.split(sizes), kept, strict=True):
                 found[entry.digest] = here
-                entry.features.set_result(kept.clone())  # so that an entry that goes takes its memory along
+                entry.features.set_result(features)
 
         try:
             start = 0
@@ -126,17 +127,20 @@ class Lane:
 
     def _vectors(self, requests: Sequence[Request], on_device: dict[str, torch.Tensor]) -> dict[str, Outcome]:
         results: dict[str, Outcome] = {}
-        ready: list[tuple[Request, torch.Tensor | None]] = []
+        ready: list[Request] = []
         for request in requests:
             try:
-                ready.append((request, self._of_media(request, on_device)))
+                for entry in request.media:
+                    entry.features.result()  # from this pack, or as soon as another lane has made them
             except UniteBenchError as error:
                 results[request.key] = error
-        ready.sort(key=lambda row: len(row[0].prompt))
-        return results | self._of_rows(ready)
+            else:
+                ready.append(request)
+        ready.sort(key=lambda request: len(request.prompt))
+        return results | self._of_rows(ready, on_device)
 
     def _of_media(self, request: Request, on_device: dict[str, torch.Tensor]) -> torch.Tensor | None:
-        """(tokens, width) on the device; from this pack, or from main memory as soon as another lane has made them."""
+        """(tokens, width) on the device; from this pack, or from main memory."""
         import torch
 
         there = self.device.backbone.device
@@ -146,20 +150,21 @@ class Lane:
         ]
         return torch.cat(held) if held else None
 
-    def _of_rows(self, rows: Sequence[tuple[Request, torch.Tensor | None]]) -> dict[str, Outcome]:
-        """Vectors of requests, shortest first."""
+    def _of_rows(self, rows: Sequence[Request], on_device: dict[str, torch.Tensor]) -> dict[str, Outcome]:
+        """Vectors of requests, shortest first. Their features go to the device piece by piece, as memory allows."""
         backbone = self.device.backbone
 
         def run(start: int, stop: int) -> torch.Tensor:
-            prompts = [request.prompt for request, _ in rows[start:stop]]
-            return backbone.vectors(prompts, [features for _, features in rows[start:stop]]).cpu()
+            own = rows[start:stop]
+            features = [self._of_media(request, on_device) for request in own]
+            return backbone.vectors([request.prompt for request in own], features).cpu()
 
         results: dict[str, Outcome] = {}
         start = 0
-        sizes = [len(request.prompt) for request, _ in rows]
+        sizes = [len(request.prompt) for request in rows]
         padded = not has_varlen(backbone.device, backbone.model.dtype)
         for stop, outcome in in_pieces(sizes, self.device.tokens, run, padded):
-            for n, (request, _) in enumerate(rows[start:stop]):
+            for n, request in enumerate(rows[start:stop]):
                 results[request.key] = outcome if isinstance(outcome, OutOfMemory) else outcome[n]
             start = stop
         return results

@@ -10,7 +10,8 @@ from typing import TypeVar
 from unite_bench.errors import ModelError
 
 Result = TypeVar("Result")
-SAID = ("out of memory", "can't allocate memory")  # by MPS and by the CPU, in a plain RuntimeError
+# by MPS, by the CPU, and by CUDA where a library finds no room for what it needs itself, in a plain RuntimeError
+SAID = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
 @dataclass

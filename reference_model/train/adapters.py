@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reference_model.adapters import WEIGHTS
+from reference_model.adapters import BASE_FILE, WEIGHTS, check_base
+from reference_model.settings import SETTINGS_FILE, Settings
 from reference_model.train.lora_targets import target_modules
 from reference_model.train.recipe import Lora
 from unite_bench.errors import ModelError
-from unite_bench.items import content_digest
 
 if TYPE_CHECKING:
     import torch
-
-BASE_FILE = "base.json"  # beside the adapter: the digest of the weights that it was trained on
-SAMPLED = 1024  # numbers of every weight that go into the digest of a base
 
 
 def add_adapters(model: Any, lora: Lora, seed: int) -> Any:
@@ -43,15 +41,6 @@ def add_adapters(model: Any, lora: Lora, seed: int) -> Any:
         return get_peft_model(model, config)
 
 
-def base_digest(model: Any) -> str:
-    """Of the names, shapes and first numbers of every weight of a model without adapters; tells bases apart at once."""
-    fields: list[str | bytes] = []
-    for name, weight in sorted(model.state_dict().items()):
-        first = weight.detach().flatten()[:SAMPLED].float().cpu()
-        fields += [name, repr(tuple(weight.shape)), first.numpy().tobytes()]
-    return content_digest("base", *fields)
-
-
 def adapter_weights(adapted: Any, state: dict[str, Any] | None = None) -> dict[str, torch.Tensor]:
     """Weights of the adapters under peft's names; `state` is that of a module that holds the model as `adapted`."""
     from peft import get_peft_model_state_dict
@@ -63,10 +52,12 @@ def adapter_weights(adapted: Any, state: dict[str, Any] | None = None) -> dict[s
     }
 
 
-def save_adapters(adapted: Any, folder: Path, base: str) -> None:
-    """As peft writes them, and the digest of their base."""
+def save_adapters(adapted: Any, folder: Path, base: str, settings: Settings | None = None) -> None:
+    """As peft writes them, with the digest of their base and the rules that they were trained under."""
     adapted.save_pretrained(folder)
     (folder / BASE_FILE).write_text(json.dumps({"digest": base}) + "\n", encoding="utf-8")
+    if settings is not None:
+        (folder / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
 
 
 def load_adapters(adapted: Any, folder: Path, base: str | None = None) -> None:
@@ -79,7 +70,8 @@ def load_adapters(adapted: Any, folder: Path, base: str | None = None) -> None:
         held = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{folder / WEIGHTS}: cannot read it ({error}); restore the adapter") from error
-    _check_base(folder, base)
+    if base is not None:
+        check_base(folder, base)
     wanted = {name: tuple(weight.shape) for name, weight in adapter_weights(adapted).items()}
     given = {name: tuple(weight.shape) for name, weight in held.items()}
     if wanted != given:
@@ -89,17 +81,6 @@ def load_adapters(adapted: Any, folder: Path, base: str | None = None) -> None:
             f"and the model has {wanted.get(name, 'no such layer')}"
         )
     set_peft_model_state_dict(adapted, held)
-
-
-def _check_base(folder: Path, base: str | None) -> None:
-    """An adapter that says what it was trained on must have been trained on this."""
-    path = folder / BASE_FILE
-    if base is not None and path.exists():
-        trained_on = json.loads(path.read_text(encoding="utf-8"))["digest"]
-        if trained_on != base:
-            raise ModelError(
-                f"{folder}: this adapter was trained on another base (digest {trained_on[:12]}, not {base[:12]})"
-            )
 
 
 def trained(model: Any) -> list[tuple[str, torch.nn.Parameter]]:

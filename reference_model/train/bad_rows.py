@@ -56,8 +56,8 @@ class BadRows:
             )
         if empty:
             raise DataError(
-                f"batch {batch.number}: no row of a process's share is left; the rows stand in {self.path}: mend their media "
-                "and go on, or curate without them"
+                f"batch {batch.number}: no row of a process's share is left; the rows stand in {self.path}: mend their "
+                "media and go on, or curate without them"
             )
 
     def _exchanged(self, empty: bool) -> bool:

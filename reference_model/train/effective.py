@@ -1,7 +1,7 @@
 """A LoRA layer of peft that forms its effective weight, W + (alpha / r) B A, instead of taking a second path.
 
 For a small model and many tokens that is faster; without dropout on the path it is the same function in fp32. Under autocast
-the sum is rounded to bf16 before the product, which for a change of a hundredth of W loses about a tenth of it (two paths lose
+the sum is rounded to bf16 before the product, which loses about a tenth of a change of three hundredths of W (two paths lose
 about half as much); gradients are not rounded, so that training goes on.
 """
 

@@ -92,7 +92,7 @@ class AnyMedia:
                 cut, grid = patches(media.pixels(part)[np.newaxis], self.preprocessing)
             else:
                 clip = media.frames(part)
-                cut, grid = patches(clip.pixels, self.preprocessing, times=clip.times)
+                cut, grid = patches(clip.pixels, self.preprocessing, times=clip.times - (part.start or 0.0))
         except ModelError as error:
             raise MediaError(f"{part.medium.name}: {error}") from error
         return Pending(cut, grid, key)

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from reference_model.adapters import adapter_settings
 from reference_model.checkpoint import Checkpoint
 from reference_model.train.recipe import Stage, StageName, Visual
 from reference_model.train.recipe_reader import Plan
@@ -48,7 +49,8 @@ def find_start(plan: Plan, start: str) -> Checkpoint:
         given |= {"min_pixels": shown.min_pixels, "max_pixels": shown.max_pixels}
     if recipe.visual.frames is not None:
         given |= {"frame_min_pixels": shown.frame_min_pixels, "frame_max_pixels": shown.frame_max_pixels}
-    return Checkpoint.find(start, given=given)
+    adapter = plan.adapter if start == plan.base else None
+    return Checkpoint.find(start, given=given, adapted=None if adapter is None else adapter_settings(adapter))
 
 
 def budgeted(preprocessing: Preprocessing, visual: Visual) -> Preprocessing:

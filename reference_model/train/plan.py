@@ -38,7 +38,6 @@ from reference_model.curation.manifest import Manifest
 from reference_model.curation.rows import Row
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, Preprocessing
-from reference_model.settings import Settings
 from reference_model.tokenizer_file import check_tokenizer
 from reference_model.tokens import load_tokenizer
 from reference_model.train.bank import Bank
@@ -50,6 +49,7 @@ from unite_bench.errors import DataError
 
 MEASURED = 10_000  # rows that are looked at closely; the others are counted
 SCENES = 60  # of each sort, where a world has to be rendered for the plan
+LENGTH = 32_768  # of a prompt, of all Qwen-VL checkpoints of the hub, where the base is not on this machine
 BATCHES, PAIRS = 40, 16  # that are drawn from it
 
 
@@ -102,7 +102,7 @@ def reading_of(plan: Plan, shape: ModelShape) -> tuple[Reading, str]:
         check_tokenizer(folder)
         tokens, counted = by_tokenizer(load_tokenizer(folder)), "counted by the base's tokenizer"
     else:
-        vision, own_length = shape.vision, Settings().max_length
+        vision, own_length = shape.vision, LENGTH
         preprocessing = replace(
             family.preprocessing, patch=vision.patch, merge=vision.merge, temporal_patch=vision.temporal_patch
         )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from reference_model.backbone import Backbone
+    from reference_model.settings import Settings
     from reference_model.train.material import ManifestRows, Material
     from reference_model.train.media import MediaSource
     from reference_model.train.trainer import ContrastiveTrainer
@@ -123,7 +124,8 @@ def _train(
 ) -> None:
     from transformers import set_seed
 
-    from reference_model.train.adapters import add_adapters, base_digest, load_adapters, save_adapters
+    from reference_model.adapters import base_digest
+    from reference_model.train.adapters import add_adapters, load_adapters, save_adapters
     from reference_model.train.bad_rows import BadRows
     from reference_model.train.batch import Batches
     from reference_model.train.encoder import Encoder
@@ -183,7 +185,7 @@ def _train(
                 adapted = add_adapters(backbone.model, stage.lora, plan.recipe.seed)
                 load_adapters(adapted, folder / "last", base)
                 shutil.rmtree(folder / "last")
-            save_adapters(adapted, folder / "adapter", base)
+            save_adapters(adapted, folder / "adapter", base, merged_settings(plan, name, backbone))
             made = made_of(plan, name, checkpoint, base, material, arguments)
             write_merged(plan, name, adapted, backbone, made)
 
@@ -259,6 +261,12 @@ def check_same(folder: Path, own: dict[str, Any]) -> None:
         )
 
 
+def merged_settings(plan: Plan, name: StageName, backbone: Backbone) -> Settings:
+    """The rules that the stage was trained under; but the length of a prompt is what it was, for the recipe's is of
+    training."""
+    return replace(backbone.settings, max_length=Checkpoint.find(plan.start(name)).settings.max_length)
+
+
 def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, made: dict[str, Any]) -> None:
     """The stage's model with its adapters merged, as a checkpoint folder with its card; it appears whole or not at all."""
     import torch
@@ -269,14 +277,13 @@ def write_merged(plan: Plan, name: StageName, adapted: Any, backbone: Backbone, 
     if not all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values()):
         raise ModelError(f"{name}: a merged weight is no number; lower the rate, and train again from the last state")
     sets = tuple(made["sources"]) if made["base"]["sources known"] else None
-    length = Checkpoint.find(plan.start(name)).settings.max_length  # the recipe's is of training
     fresh = plan.folder(name) / "merged.new"
     shutil.rmtree(fresh, ignore_errors=True)
     save_checkpoint(
         model,
         backbone.tokenizer,
         backbone.preprocessing,
-        replace(backbone.settings, training_sets=sets, max_length=length),
+        replace(merged_settings(plan, name, backbone), training_sets=sets),
         fresh,
     )
     (fresh / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")

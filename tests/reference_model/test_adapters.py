@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny_families import save_family, timed_clip
 from tiny_model import picture
 
+from reference_model.adapters import base_digest
 from reference_model.backbone import Backbone
 from reference_model.embedder import ReferenceEmbedder
 from reference_model.families import FAMILIES
@@ -124,6 +125,52 @@ def test_adapters_saved_under_the_old_names_are_taken(adapter: Path, qwen2: Path
     config["target_modules"] = list(TARGETS)
     (tmp_path / "old" / "adapter_config.json").write_text(json.dumps(config))
     assert (vectors(qwen2, tmp_path / "old") == vectors(qwen2, adapter)).all()
+
+
+def test_patterns_under_the_old_names_are_taken_too(adapter: Path, qwen2: Path, tmp_path: Path) -> None:
+    """A scale of its own for a layer, which would silently be left out."""
+    plain = vectors(qwen2, adapter)
+    found = []
+    for name, prefix in (("new", "model.language_model."), ("old", "model.")):
+        folder = shutil.copytree(adapter, tmp_path / name)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        config["alpha_pattern"] = {f"{prefix}layers.0.self_attn.q_proj": 400, f"{prefix}layers.1.mlp.up_proj": 400}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+        found.append(vectors(qwen2, folder))
+    assert (found[0] == found[1]).all() and (found[0] - plain).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("change", [{"r": 2}, {"lora_alpha": None}, {"r": "many"}])
+def test_a_configuration_that_does_not_fit_its_weights_is_an_error(
+    adapter: Path, qwen2: Path, change: dict[str, Any]
+) -> None:
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match="adapter"):
+        vectors(qwen2, adapter)
+
+
+def test_an_adapter_that_says_what_it_was_trained_on_fits_nothing_else(
+    adapter: Path, qwen2: Path, tmp_path: Path, tiny: Path
+) -> None:
+    """Another base of the same shape; and the same base in another precision is the same."""
+    (adapter / "base.json").write_text(json.dumps({"digest": base_digest(Backbone.load(qwen2).model)}))
+    vectors(qwen2, adapter)
+    ReferenceEmbedder(str(qwen2), adapter=str(adapter)).setup(dtype="bfloat16")
+    other = save_family(tmp_path / "other", "qwen2_vl", tiny / "tokenizer.json", seed=9)
+    with pytest.raises(ModelError, match="trained on another base"):
+        vectors(other, adapter)
+
+
+def test_an_adapter_brings_the_rules_that_it_was_trained_under(adapter: Path, qwen2: Path) -> None:
+    said = {"positions": "1d", "frame_max_pixels": 9000, "training_sets": ["somewhere"]}
+    (adapter / "unite.json").write_text(json.dumps(said))
+    embedder = ReferenceEmbedder(str(qwen2), adapter=str(adapter))
+    assert embedder.card.settings["positions"] == "1d (adapter)" and embedder.card.training_sets is None
+    assert embedder.card.settings["frame_pixels"].endswith("to 9000 (adapter)")
+    given = ReferenceEmbedder(str(qwen2), adapter=str(adapter), positions="mrope")
+    assert given.card.settings["positions"] == "mrope (given)"
+    assert adapter / "unite.json" in embedder.weights()
 
 
 def test_the_record_covers_it(adapter: Path, qwen2: Path) -> None:

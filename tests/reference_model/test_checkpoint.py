@@ -136,8 +136,59 @@ def test_the_record_says_what_was_chosen(folder: Path) -> None:
         "sizes": "fitted once (default)",
         "image_pixels": "3600 to 16900",
         "frame_pixels": "3600 to 16900",
-        "max_length": "99",
+        "max_length": "99 (given)",
     }
+    some = ReferenceEmbedder(str(folder), fps=1.0, most_frames=48, frame_max_pixels=5000).card.settings
+    assert (
+        some["native_frames"] == "1 a second, 4 to 48 (given; default)"
+        and some["frame_pixels"] == "3600 to 5000 (given)"
+    )
+
+
+def test_a_folder_of_one_s_own_is_meant_by_its_path_whatever_it_is_called(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "here" / "nano")
+    monkeypatch.chdir(tmp_path / "here")
+    assert Checkpoint.find("nano").folder == CHECKPOINTS / "nano"
+    for name in ("./nano", str(tmp_path / "here" / "nano"), "../here/nano"):
+        assert Checkpoint.find(name).folder.resolve() == tmp_path / "here" / "nano"
+
+
+def test_a_plain_model_has_the_length_that_its_config_says(folder: Path) -> None:
+    """Else an ordinary picture or clip of a model of the hub would be refused at the recipe's 2,048 tokens."""
+    (folder / "unite.json").unlink(missing_ok=True)
+    raw = json.loads((folder / "config.json").read_text())
+    length = raw.get("max_position_embeddings") or raw["text_config"]["max_position_embeddings"]
+    assert Checkpoint.find(str(folder)).settings.max_length == length != Settings().max_length
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("config.json", {"vision_config": None}, "vision_config is None, and no object"),
+        ("config.json", {"text_config": None}, "text_config is None"),
+        ("config.json", {"image_token_id": 99}, "image_token_id in config.json is 99"),
+        ("config.json", {"text_config": {"num_hidden_layers": "two"}}, "not a checkpoint that Qwen2-VL can load"),
+        ("config.json", {"max_position_embeddings": "long"}, "max_position_embeddings is 'long'"),
+        ("preprocessor_config.json", {"size": [1, 2]}, r"size is \[1, 2\], and no object"),
+        ("preprocessor_config.json", {"min_pixels": "3136"}, "min_pixels is '3136'"),
+        ("preprocessor_config.json", {"max_pixels": -1}, "max_pixels is -1"),
+        ("preprocessor_config.json", {"min_pixels": 90_000, "max_pixels": 9_000}, "is above max_pixels"),
+        ("preprocessor_config.json", {"image_mean": [0.5, 0.5]}, "image_mean is .*three numbers"),
+    ],
+)
+def test_damaged_configurations_are_named(folder: Path, file: str, change: dict[str, Any], said: str) -> None:
+    (folder / "unite.json").unlink(missing_ok=True)
+    raw = json.loads((folder / file).read_text())
+    for key, value in change.items():
+        raw[key] = {**raw[key], **value} if isinstance(value, dict) else value
+    (folder / file).write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match=said) as told:
+        embedder = ReferenceEmbedder(str(folder))
+        embedder.card
+        embedder.setup()
+    assert str(folder) in str(told.value)
 
 
 def test_settings_of_the_preprocessor_may_stand_in_the_joint_file(folder: Path) -> None:

@@ -7,8 +7,10 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -577,6 +579,81 @@ def test_an_engine_with_workers_gives_the_same_vectors(one: Backbone, decoder: D
     assert change(vectors, plainly(one, ITEMS)) < 1e-6
     with pytest.raises(MediaError, match=r"broken\.png"):
         engine.embed([BROKEN])
+
+
+def test_what_is_never_asked_for_does_not_hold_up_decoding(
+    one: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A medium behind a broken one of its item, and one that is drawn again while it is being asked for."""
+    monkeypatch.setattr(Decoder, "_submitted", lambda decoder, part: done(part))
+    monkeypatch.setattr(decoding, "AHEAD", 3)
+
+    def done(part: Any) -> Future[Frames]:
+        future: Future[Frames] = Future()
+        try:
+            future.set_result(decode(part))
+        except MediaError as error:
+            future.set_exception(error)
+        return future
+
+    engine = Engine([one], workers=1, budget=SMALL)
+    broken = [Item((Image(Blob(b"no picture %d" % n)), picture(50 + n))) for n in range(4)]
+    again = [Item((picture(60 + n % 3), Text(str(n)))) for n in range(9)]
+    items = [*broken, *again]
+    engine.upcoming(items)
+    assert len(engine.decoder._waiting) == 3, "drawn before anything is asked for"
+    for item in items:
+        with suppress(MediaError):
+            engine.embed([item])
+    assert not engine.decoder._waiting
+    engine.decoder.close()
+
+
+def test_features_that_do_not_fit_the_device_together_are_divided(
+    one: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of features to the device count as the pass does: they are made piece by piece, and halved with it."""
+    engine = Engine([one], budget=Budget(tokens=4096, patches=8192))
+    items = [Item((picture(70 + n),)) for n in range(4)]
+    expected = plainly(one, items)
+    held = [0]
+    inner = lane_module.Lane._of_media
+
+    def counted(lane: Any, request: Any, on_device: Any) -> Any:
+        held[0] += 1
+        if held[0] == 3:
+            raise torch.OutOfMemoryError("no room for a copy")
+        return inner(lane, request, on_device)
+
+    monkeypatch.setattr(lane_module.Lane, "_of_media", counted)
+    before = engine._devices[0].tokens.size
+    assert change(engine.embed(items), expected) < 1e-6
+    assert engine._devices[0].tokens.size < before
+
+
+def test_memory_is_freed_once_nothing_of_the_failed_pass_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[bool] = []
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def run(start: int, stop: int) -> int:
+        if stop - start > 1:
+            large = torch.zeros(8)
+            held.append(weakref.ref(large))
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        return start
+
+    monkeypatch.setattr("reference_model.encoding.memory._free", lambda: alive.append(held[-1]() is not None))
+    assert [outcome for _, outcome in in_pieces([1] * 4, Limit(4), run)] == [0, 1, 2, 3]
+    assert alive == [False, False]
+
+
+def test_budgets_are_arguments_that_change_no_vector(tiny: Path) -> None:
+    given = ReferenceEmbedder(str(tiny), pass_tokens=64, pass_patches=128, feature_gib=0.5)
+    given.setup()
+    assert given._engine is not None and given._engine.budget == Budget(64, 128, 1, 2**29)
+    assert given.arguments == ReferenceEmbedder(str(tiny)).arguments
+    with pytest.raises(ModelError, match="feature_bytes: must be above 0"):
+        ReferenceEmbedder(str(tiny), feature_gib=0)
 
 
 def test_workers_are_no_part_of_what_a_vector_depends_on(tiny: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_families import save_family, timed_clip
+from tiny_families import TimedClip, save_family, timed_clip
 from tiny_model import picture
 
 from reference_model.backbone import Backbone
@@ -20,7 +20,7 @@ from reference_model.prompt import CLOSING, OPENING, modality_names, render
 from reference_model.states import last_states
 from unite_bench import media
 from unite_bench.errors import ModelError
-from unite_bench.items import Image, Item, Text, Video
+from unite_bench.items import RGB, Image, Item, Text, Video
 
 ITEMS = [
     Item((Text("a red circle"),)),
@@ -29,6 +29,7 @@ ITEMS = [
     Item((timed_clip(4, 1),)),
     Item((timed_clip(5, 3),)),
     Item((timed_clip(6, 8), Text("then"), picture(7), Text("and"), timed_clip(8, 6, fps=1.0))),
+    Item((timed_clip(9, 24, fps=1.0), Text("longer in time than any picture of it is wide"))),
 ]
 Kind = str
 
@@ -87,7 +88,8 @@ def written(backbone: Backbone, kind: Kind, item: Item) -> str:
 
 
 def theirs(backbone: Backbone, kind: Kind, item: Item) -> torch.Tensor:
-    """The last state of transformers' whole model, with the positions of its own `get_rope_index`."""
+    """The last state of transformers' whole model, with the positions that the families are trained with: those of its own
+    `get_rope_index`, but for what follows a clip, which in transformers 5 leaves out how far the clip's time went."""
     ids = torch.tensor([backbone.tokenizer.encode(written(backbone, kind, item), add_special_tokens=False).ids])
     codes = {name: number for number, name in enumerate(("image", "video"), 1)}
     kinds = sum(code * (ids == backbone.tokenizer.token_to_id(f"<|{name}_pad|>")) for name, code in codes.items()).int()
@@ -107,12 +109,37 @@ def theirs(backbone: Backbone, kind: Kind, item: Item) -> torch.Tensor:
     backbone.model.set_attn_implementation("eager")  # not packed
     inner = backbone.model.model
     positions, _ = inner.get_rope_index(ids, kinds, **grids)
-    return inner(input_ids=ids, position_ids=positions, **given).last_hidden_state[:, -1]
+    return inner(input_ids=ids, position_ids=after_all_of_it(positions, kinds), **given).last_hidden_state[:, -1]
+
+
+def after_all_of_it(positions: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
+    """(3, 1, n) positions, moved so that every run of text begins one after the greatest position of any axis before it, as
+    in transformers 4 (get_rope_index of Qwen2-VL: the maximum over time, height and width, and 1)."""
+    moved, shift = positions.clone(), 0
+    for at in range(1, positions.shape[2]):
+        if kinds[0, at] == 0 and kinds[0, at - 1] != 0:
+            shift = int(moved[:, 0, :at].max()) + 1 - int(positions[0, 0, at])
+        moved[:, 0, at] = positions[:, 0, at] + shift
+    return moved
 
 
 def off(one: torch.Tensor, other: torch.Tensor) -> float:
     one, other = (torch.nn.functional.normalize(v.float(), dim=-1) for v in (one, other))
     return float((one - other).abs().max())
+
+
+@torch.inference_mode()
+def test_a_span_has_the_vector_of_the_same_frames_in_a_file_of_their_own(folder: Path) -> None:
+    """Times count from the start of the span: where a moment stood in a film changes nothing."""
+
+    class Cut(TimedClip):
+        def frame(self, index: int) -> RGB:
+            return super().frame(index + 4)
+
+    span = Video(TimedClip(9, 8, 1.0), start=4.0, end=8.0, indices=(4, 5, 6, 7))
+    cut = Video(Cut(9, 4, 1.0), indices=(0, 1, 2, 3))
+    one, other = ReferenceEmbedder(str(folder)).embed([Item((span,)), Item((cut,))], "query")
+    assert off(one, other) < 1e-6
 
 
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: item.modality)

@@ -112,7 +112,13 @@ def test_10_the_cap_of_a_frame_is_not_undone_by_the_minimum_of_a_picture(folders
     assert clip.rows * clip.columns * side <= cap < least
     _, one = patches(frames.pixels[:1], shown)
     assert one.rows * one.columns * side >= least, "which a picture still has"
-    assert embedder.card.settings["frame_pixels"] == f"{(2 * shown.patch) ** 2} to {cap}"
+    assert embedder.card.settings["frame_pixels"] == f"{(2 * shown.patch) ** 2} to {cap} (given)"
+    thin = max(np.prod(fitted_size(*size, shown, clip=True)) for size in ((55, 930), (28, 2800), (4000, 30)))
+    assert thin <= cap, "nor by a side that is one token wide"
+    tight = Checkpoint.find(str(folders[kind]), given={"frame_max_pixels": 10 * (2 * shown.patch) ** 2}).preprocessing
+    assert max(np.prod(fitted_size(*s, tight, clip=True)) for s in ((55, 930), (28, 2800))) <= tight.frame_max_pixels
+    with pytest.raises(ModelError, match="room for one visual token"):
+        Checkpoint.find(str(folders[kind]), given={"frame_max_pixels": 500}).preprocessing
     embedder.setup()
     assert torch.isfinite(torch.as_tensor(embedder.embed([Item((timed_clip(1, 3),))], "query"))).all()
 

@@ -94,7 +94,8 @@ def test_how_it_was_known_and_what_was_chosen_stands_in_the_card(embedder: Refer
     assert told["positions"] == f"1d ({known})"
     assert told["sizes"] == f"fitted twice ({known})"
     assert told["native_frames"] == f"1 a second, 4 to 32 ({known})"
-    assert told["image_pixels"] == told["frame_pixels"] == f"{256 * 784} to {1280 * 784}"
+    assert told["image_pixels"] == f"{256 * 784} to {1280 * 784} ({known})"
+    assert told["frame_pixels"] == f"{256 * 784} to {1280 * 784}"
     assert embedder.card.frames == PairedFrames(frames=None, fps=1.0, max_frames=32, min_frames=4)
 
 

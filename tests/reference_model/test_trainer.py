@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file
 from training_folder import PICTURES, Ground, make_data
 
+from reference_model.adapters import base_digest
 from reference_model.backbone import Backbone, Settings
 from reference_model.checkpoint import Checkpoint
 from reference_model.cost import ModelShape
 from reference_model.nano.world import Sizes
 from reference_model.preprocess import patches
-from reference_model.train.adapters import base_digest
 from reference_model.train.encoder import in_step
 from reference_model.train.model_card import trained_before
 from reference_model.train.opening import find_start

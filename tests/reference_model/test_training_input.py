@@ -21,11 +21,12 @@ from safetensors.torch import load_file, save_file
 from training_folder import Ground, make_data, rows, save_manifest, text
 
 from reference_model.__main__ import main
+from reference_model.adapters import base_digest
 from reference_model.backbone import Backbone
 from reference_model.curation.rows import Row
 from reference_model.preprocess import Grid
 from reference_model.train import feature_store
-from reference_model.train.adapters import add_adapters, base_digest, save_adapters
+from reference_model.train.adapters import add_adapters, save_adapters
 from reference_model.train.feature_store import FeatureStore, Ready
 from reference_model.train.opening import open_rows
 from reference_model.train.recipe import Lora

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -110,6 +111,24 @@ def test_an_embedder_is_told_once_what_it_will_be_asked_in_order(tmp_path: Path)
     assert len(model.told) == 1, "nothing is missing, so nothing is to come"
     with pytest.raises(ModelError, match=r"foresighted: upcoming\(\) raised RuntimeError: told too late"):
         encoder.encode(texts("new"), "candidate")
+
+
+def test_a_failed_call_holds_no_memory_while_its_halves_run(tmp_path: Path) -> None:
+    """Else a pass that ran out of memory would be divided into ones that have less of it."""
+    held: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    class Large(Lengths):
+        def embed(self, items: Sequence[Item], role: Role) -> np.ndarray:
+            alive.append(sum(one() is not None for one in held))
+            made = np.zeros((1000, 2))
+            held.append(weakref.ref(made))
+            if len(items) > 1:
+                raise RuntimeError("out of memory")
+            return made[: len(items)] + 1.0
+
+    found = Encoder(Large(), tmp_path).encode(texts(*"abcdefgh"), "query")
+    assert found.computed == 8 and len(alive) == 15 and not any(alive)
 
 
 @pytest.mark.parametrize(

@@ -173,13 +173,16 @@ class Encoder:
         self, keys: list[str], shown: Mapping[str, Item], names: Mapping[str, str], role: Role, failed: dict[str, str]
     ) -> None:
         """Publish one batch. If the model raises, halve until the item at fault stands alone; the others are kept."""
+        output, reason = None, ""
         try:
             output = ask(self.embedder, [shown[key] for key in keys], self._given(role))
         except ModelUnavailable:
             raise  # no item's fault: halving would only ask again
         except ModelError as error:
+            reason = str(error)
+        if output is None:  # outside of the handler: the traceback holds all that the failed call had in memory
             if len(keys) == 1:
-                failed[keys[0]] = str(error)
+                failed[keys[0]] = reason
                 return
             half = len(keys) // 2
             self._encode_batch(keys[:half], shown, names, role, failed)
