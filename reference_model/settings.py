@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from unite_bench.errors import ModelError
 
-Positions = Literal["mrope", "1d"]
+Positions = Literal["mrope", "mrope-5", "1d"]
 Sizes = Literal["once", "twice"]
 SETTINGS_FILE = "unite.json"
-CHOICES = {"positions": ("mrope", "1d"), "sizes": ("once", "twice")}
+CHOICES = {"positions": ("mrope", "mrope-5", "1d"), "sizes": ("once", "twice")}
 BUDGETS = (("min_pixels", "max_pixels"), ("frame_min_pixels", "frame_max_pixels"), ("min_frames", "most_frames"))
 
 
@@ -25,7 +25,9 @@ BUDGETS = (("min_pixels", "max_pixels"), ("frame_min_pixels", "frame_max_pixels"
 class Settings:
     """Rules and budgets of a checkpoint (`unite.json`; the defaults are those of a plain Qwen-VL).
 
-    `positions` must be "1d" for the released UNITE weights, which were trained without M-RoPE. `sizes` says whether a
+    `positions` must be "1d" for the released UNITE weights, which were trained without M-RoPE. Under "mrope" what follows a
+    clip begins behind the clip's last position on any axis, as Qwen-VL is trained; "mrope-5" leaves time out of that, as
+    transformers 5 does, and is for checkpoints that were trained under it. `sizes` says whether a
     picture is fitted to the budget once or in the two steps of the published code. Areas are in pixels: `min_pixels` and
     `max_pixels` bound an image, and with `frame_` before them a frame of a clip; None leaves them to the checkpoint's
     preprocessor_config.json. `max_frames` is the most frames that the model should ever be given. `fps`, `min_frames` and

@@ -127,7 +127,8 @@ def _without_leftmost_words(
 def _positions(
     pads: npt.NDArray[np.bool_], grids: Sequence[Grid], merge: int, rule: Positions, steps: Sequence[float | None]
 ) -> npt.NDArray[np.int64]:
-    """(3, n) positions: time, row, column for visual tokens (M-RoPE), else one running number, or that throughout.
+    """(3, n) positions: time, row, column for visual tokens (M-RoPE), else one running number, or that throughout ("1d"; see
+    `Settings` for the rules).
 
     `steps[i]` is what the time position grows by from one frame group of medium i to the next; None stands for 1.
     """
@@ -144,9 +145,7 @@ def _positions(
         if step is not None:
             block[0] = block[0].astype(np.float32) * np.float32(step)  # rounded down, in fp32, as transformers does
         blocks.append(block + start)
-        start += (
-            int(block.max()) + 1
-        )  # as the families are trained; transformers 5 leaves time out, and text overlaps clips
+        start += max(shape[1:]) if rule == "mrope-5" else int(block.max()) + 1
         previous = place + 1
     blocks.append(np.tile(np.arange(len(pads) - previous, dtype=np.int64) + start, (3, 1)))
     return np.concatenate(blocks, axis=1)

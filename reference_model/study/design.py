@@ -75,7 +75,7 @@ class Arm:
     family: str
     name: str
     phases: tuple[Phase, ...]
-    positions: Literal["mrope", "1d"] = "mrope"
+    positions: Literal["mrope-5", "1d"] = "mrope-5"  # the first is what the backbone was trained with
 
     @property
     def label(self) -> str:

@@ -250,7 +250,9 @@ class Recipe(Strict):
         description="products in bf16 where the weights are fp32; absent: where the device is fast at them",
     )
     tf32: bool = True
-    positions: Literal["mrope", "1d"] | None = Field(default=None, description="absent: what the checkpoint says")
+    positions: Literal["mrope", "mrope-5", "1d"] | None = Field(
+        default=None, description="absent: what the checkpoint says"
+    )
     max_length: Positive | None = Field(default=None, description="absent: what the checkpoint says")
     frames: Frames = Frames()
     visual: Visual = Visual()

@@ -147,7 +147,7 @@ def test_positions_follow_the_checkpoint(tiny: Path, backbone: Backbone, tmp_pat
     one = backbone.vectors([backbone.prepare(render(MIXED[1]), grids)], [features])
     assert (one - other.vectors([running], [features])).abs().max() > 1e-4
     (flat / "unite.json").write_text(json.dumps({"positions": "2d"}))
-    with pytest.raises(ModelError, match="'mrope' or '1d'"):
+    with pytest.raises(ModelError, match="'mrope' or 'mrope-5' or '1d'"):
         Backbone.load(flat)
 
 

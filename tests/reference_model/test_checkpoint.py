@@ -120,7 +120,7 @@ def test_arguments_are_typed_on_the_command_line_and_in_the_fingerprint(folder: 
     one = unite_bench.load_embedder(f"reference:{folder}", ["positions=1d", "frame_max_pixels=5000"])
     assert one.card.settings["positions"] == "1d (given)"
     assert fingerprint(one, "float32") != fingerprint(unite_bench.load_embedder(f"reference:{folder}"), "float32")
-    with pytest.raises(UsageError, match="positions is one of mrope, 1d"):
+    with pytest.raises(UsageError, match="positions is one of mrope, mrope-5, 1d"):
         unite_bench.load_embedder(f"reference:{folder}", ["positions=2d"])
 
 

@@ -13,6 +13,7 @@ from tiny_families import TimedClip, save_family, timed_clip
 from tiny_model import picture
 
 from reference_model.backbone import Backbone
+from reference_model.checkpoint import Checkpoint
 from reference_model.embedder import ReferenceEmbedder
 from reference_model.families import FAMILIES
 from reference_model.preprocess import Grid, patches
@@ -87,7 +88,7 @@ def written(backbone: Backbone, kind: Kind, item: Item) -> str:
     return OPENING + content + CLOSING.format(modalities=modality_names(item))
 
 
-def theirs(backbone: Backbone, kind: Kind, item: Item) -> torch.Tensor:
+def theirs(backbone: Backbone, kind: Kind, item: Item, as_it_is: bool = False) -> torch.Tensor:
     """The last state of transformers' whole model, with the positions that the families are trained with: those of its own
     `get_rope_index`, but for what follows a clip, which in transformers 5 leaves out how far the clip's time went."""
     ids = torch.tensor([backbone.tokenizer.encode(written(backbone, kind, item), add_special_tokens=False).ids])
@@ -109,7 +110,8 @@ def theirs(backbone: Backbone, kind: Kind, item: Item) -> torch.Tensor:
     backbone.model.set_attn_implementation("eager")  # not packed
     inner = backbone.model.model
     positions, _ = inner.get_rope_index(ids, kinds, **grids)
-    return inner(input_ids=ids, position_ids=after_all_of_it(positions, kinds), **given).last_hidden_state[:, -1]
+    positions = positions if as_it_is else after_all_of_it(positions, kinds)
+    return inner(input_ids=ids, position_ids=positions, **given).last_hidden_state[:, -1]
 
 
 def after_all_of_it(positions: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
@@ -146,6 +148,16 @@ def test_a_span_has_the_vector_of_the_same_frames_in_a_file_of_their_own(folder:
 @torch.inference_mode()
 def test_vectors_are_those_of_transformers(backbone: Backbone, folder: Path, item: Item) -> None:
     assert off(ours(backbone, [item]), theirs(backbone, folder.name, item)) < 1e-5
+
+
+@torch.inference_mode()
+def test_positions_of_transformers_5_are_those_of_checkpoints_that_say_so(backbone: Backbone, folder: Path) -> None:
+    """What follows a long clip then begins among its frames; where a time stands before every group, nothing differs."""
+    item = ITEMS[-1]
+    as_in_5 = Backbone.load(Checkpoint.find(str(folder), given={"positions": "mrope-5"}))
+    found = ours(as_in_5, [item])
+    assert off(found, theirs(as_in_5, folder.name, item, as_it_is=True)) < 1e-5
+    assert (off(found, ours(backbone, [item])) > 1e-4) == (folder.name != "qwen3_vl")
 
 
 def test_a_rate_that_the_configuration_leaves_out_is_that_of_transformers(tiny: Path, tmp_path: Path) -> None:
