@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     verdicts = commands.add_parser("verdicts", help="print the study's table, of the families whose runs are done")
     verdicts.add_argument("runs", type=Path, nargs="?", default=RUNS, help="lines of runs; default: the committed ones")
+    verdicts.add_argument("--explored", action="store_true", help="print what was looked at after the verdicts instead")
     verdicts.add_argument("--figure", type=Path, help="draw them as well: a .png or .pdf")
     curate = commands.add_parser("curate", help="turn pairs into a manifest for training, with a report")
     curate.add_argument("recipe", type=Path, help="a YAML file (docs/curation.md)")
@@ -185,6 +186,11 @@ def _verdicts(given: argparse.Namespace) -> int:
     runs = read_runs(given.runs)
     whole = finished(runs)
     found = judge(runs, whole)
+    if given.explored:
+        from reference_model.study.explored import explored
+
+        print(explored(runs))
+        return 0
     print(table(found))
     if left_out := sorted({c.family for c in COMPARISONS if c not in whole}):
         print(f"left out until all of their runs are done: comparisons of {', '.join(left_out)}", file=sys.stderr)

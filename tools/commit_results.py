@@ -4,7 +4,7 @@
     python tools/commit_results.py out
 
 Partial results are refused. The README's tables, the differences of the suite `checkpoint` in docs/checkpoints.md, nano's
-profile in docs/nano.md and the study's verdicts in reference_model/README.md stand between two comments, never edited by
+profile in docs/nano.md and what the study found, in reference_model/README.md, stand between two comments, never edited by
 hand; a test compares them with what the tool writes.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reference_model.study.design import RUNS
+from reference_model.study.explored import explored
 from reference_model.study.verdicts import finished, judge, read_runs, table
 from unite_bench import results
 from unite_bench.callbacks.subset import differences, pairs_with_full
@@ -68,11 +69,17 @@ def verdicts() -> str:
     return table(judge(runs, finished(runs)))
 
 
+def looked_at() -> str:
+    """What was looked at after the study's verdicts."""
+    return explored(read_runs(RUNS))
+
+
 GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "README.md", "results", tables),
     (ROOT / "docs" / "checkpoints.md", "small suite", small_suite),
     (ROOT / "docs" / "nano.md", "profile", profile),
     (ROOT / "reference_model" / "README.md", "verdicts", verdicts),
+    (ROOT / "reference_model" / "README.md", "explored", looked_at),
 )  # page, name of its two comments, what stands between them
 
 

@@ -111,7 +111,7 @@ def _mask_arms() -> list[Arm]:
     balanced = ("infonce", "mamcl")
     phases |= {f"{name}-paper-like": replace(phases[name], mixture=PAPER_LIKE) for name in balanced}
     arms = [Arm("mask", name, (phase,)) for name, phase in phases.items()]
-    return [*arms, Arm("mask", "mamcl-1d", (phases["mamcl"],), "1d")]
+    return [*arms, Arm("mask", "mamcl-1d", (phases["mamcl"],), "1d"), Arm("mask", "untrained", ())]
 
 
 def _stage_arms() -> list[Arm]:

@@ -17,6 +17,7 @@ from reference_model.backbone import Settings, prepare
 from reference_model.nano.budget import learning_rate
 from reference_model.nano.contrastive import contrastive_loss, item_vectors
 from reference_model.nano.stages import CLIP_NORM
+from reference_model.precision import fast_bf16
 from reference_model.prompt import render
 from reference_model.study.design import (
     ALPHA,
@@ -62,7 +63,7 @@ def run_arm(arm: Arm, seed: int, laboratory: Laboratory, part: int) -> dict[str,
 
     def embed(items: Sequence[Item]) -> Any:
         model.eval()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, fast_bf16("cpu")):
             chunks = [items[start : start + 512] for start in range(0, len(items), 512)]
             return torch.cat([_vectors(model, chunk, laboratory, settings) for chunk in chunks]).numpy()
 
@@ -72,7 +73,8 @@ def run_arm(arm: Arm, seed: int, laboratory: Laboratory, part: int) -> dict[str,
         "seed": seed,
         "part": part,
         "steps": len(losses),
-        "loss": round(float(np.mean(losses[-20:])), 4),
+        "loss": round(float(np.mean(losses[-20:])), 4) if losses else None,
+        "products": "bf16" if fast_bf16("cpu") else "fp32",
         "seconds": [round(trained), round(time.monotonic() - started - trained)],
         **{name: round(value, 5) for name, value in endpoints.items()},
     }
@@ -106,7 +108,7 @@ def _train(
         pairs = draw(phase, laboratory, rng)
         if phase.mask == "none":
             pairs = [replace(pair, unmasked=True) for pair in pairs]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, fast_bf16("cpu")):
             loss = contrastive_loss(
                 model,
                 pairs,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from unite_bench.stats.multiplicity import holm
 
 Doubles = npt.NDArray[np.float64]
 LEVEL = 0.05
-Runs = dict[tuple[str, int], dict[str, float]]
+Runs = dict[tuple[str, int], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_runs(path: Path) -> Runs:
     return runs
 
 
-def with_means(row: dict[str, float]) -> dict[str, float]:
+def with_means(row: dict[str, Any]) -> dict[str, Any]:
     """The endpoints that are means of others: `images` over both image-text directions, `fine` over the long captions."""
     images, fine = (row["t2i"] + row["i2t"]) / 2, (row["long-t2i"] + row["long-t2v"]) / 2
     return {**row, "images": images, "fine": fine}
@@ -80,8 +81,16 @@ def _group(comparison: Comparison) -> str:
 
 
 def differences(runs: Runs, comparison: Comparison) -> tuple[Doubles, tuple[float, float]]:
-    """(seeds,) paired differences, and the means of the two arms over those seeds."""
+    """(seeds,) paired differences, and the means of the two arms over those seeds. Raises UsageError where a pair was run in
+    two precisions."""
     seeds = sorted(seed for arm, seed in runs if arm == comparison.arm and (comparison.against, seed) in runs)
+    for seed in seeds:
+        pair = [runs[arm, seed].get("products", "bf16") for arm in (comparison.arm, comparison.against)]
+        if pair[0] != pair[1]:
+            raise UsageError(
+                f"{comparison.arm} was run in {pair[0]} and {comparison.against} in {pair[1]}, seed {seed}; run both on a "
+                "processor of one kind"
+            )
     values = [[runs[arm, seed][comparison.endpoint] for seed in seeds] for arm in (comparison.arm, comparison.against)]
     first, second = (np.array(each, dtype=np.float64) for each in values)
     return first - second, (float(first.mean()), float(second.mean())) if seeds else (0.0, 0.0)

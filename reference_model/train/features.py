@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reference_model.backbone import visual_features
+from reference_model.precision import fast_bf16
 from reference_model.preprocess import Grid, Preprocessing
 from reference_model.train.bank import Bank, Banked, BankedClip
 from reference_model.train.batches import patches_of
@@ -51,9 +52,10 @@ def _medium(part: Image | Video) -> tuple[Bank, int]:
 
 
 def compute_features(model: Any, banks: list[Bank], preprocessing: Preprocessing) -> Features:
-    """Run the vision tower and projector over every medium of the banks."""
+    """Run the vision tower and projector over every medium of the banks, in bf16 where the device is fast at it."""
     import torch
 
+    fast = fast_bf16(model.device)
     held: dict[str, list[torch.Tensor]] = {}
     grids: dict[str, list[Grid]] = {}
     for bank in banks:
@@ -62,7 +64,7 @@ def compute_features(model: Any, banks: list[Bank], preprocessing: Preprocessing
         for start in range(0, len(bank), CHUNK):
             media = [(bank, number) for number in range(start, min(start + CHUNK, len(bank)))]
             patches, own = patches_of(media, preprocessing)
-            with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+            with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, fast):
                 done = visual_features(model.model.visual, patches, own)
             sizes = [grid.tokens(preprocessing.merge) for grid in own]
             pieces += done.to(torch.bfloat16).split(sizes)
@@ -73,8 +75,7 @@ def compute_features(model: Any, banks: list[Bank], preprocessing: Preprocessing
 
 def cached_features(model: Any, banks: list[Bank], preprocessing: Preprocessing, folder: Path) -> Features:
     """The same, from `folder` where they are; each bank's features are one flat bf16 file, mapped into memory."""
-
-    tower = tower_digest(model.model.visual)
+    tower = tower_digest(model.model.visual) + ("" if fast_bf16(model.device) else " fp32")
     held: dict[str, list[torch.Tensor]] = {}
     grids: dict[str, list[Grid]] = {}
     for bank in banks:

@@ -15,8 +15,10 @@ from reference_model.backbone import Backbone, Settings, prepare
 from reference_model.nano.world import Sizes, build_world
 from reference_model.prompt import render
 from reference_model.study import endpoints, run, worlds
-from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, Arm, Comparison, Phase
+from reference_model.study.design import ARMS, COMPARISONS, EQUAL, PAIRS, PAPER_LIKE, Arm, Comparison, Phase
+from reference_model.study.explored import LOOKS, TASKS, explored
 from reference_model.study.figure import draw_verdicts
+from reference_model.study.lora import add_lora
 from reference_model.study.run import draw, losses_of, pairs_of, planned, run_all, run_arm, target_set
 from reference_model.study.verdicts import finished, judge, read_runs, table
 from reference_model.study.worlds import Laboratory, training_kinds
@@ -57,7 +59,7 @@ def test_every_comparison_is_between_arms_of_one_family() -> None:
 
 def test_arms_have_equal_pairs_and_known_kinds(laboratory: Laboratory) -> None:
     for arm in ARMS:
-        assert sum(phase.pairs for phase in arm.phases) == PAIRS
+        assert sum(phase.pairs for phase in arm.phases) == PAIRS * (arm.name != "untrained")
         for phase in arm.phases:
             assert set(phase.mixture) <= set(laboratory.kinds)
 
@@ -200,11 +202,80 @@ def test_a_run_repeats_itself_and_seeds_are_shared_by_arms(laboratory: Laborator
     monkeypatch.setattr("reference_model.study.worlds.new_model", new_model)
     arms = {arm.label: arm for arm in ARMS}
     short = [replace(arms[n], phases=(replace(arms[n].phases[0], pairs=64),)) for n in ("mask/mamcl", "mask/infonce")]
+    drawn: list[list[tuple[str, str]]] = []
+    adapters: list[torch.Tensor] = []
+
+    def noted(*given):
+        pairs = draw(*given)
+        drawn.append([(pair.query.digest, pair.target.digest) for pair in pairs])
+        return pairs
+
+    def adapted(*given):
+        found = add_lora(*given)
+        adapters.append(torch.cat([weight.detach().flatten() for weight in found]))
+        return found
+
+    monkeypatch.setattr(run, "draw", noted)
+    monkeypatch.setattr(run, "add_lora", adapted)
     first, again, other = (run_arm(arm, 3, laboratory, 0) for arm in (short[0], short[0], short[1]))
+    run_arm(short[0], 4, laboratory, 0)
+    assert drawn[0] == drawn[1] == drawn[2] != drawn[3], "equal mixtures and seeds have equal pairs, whatever the arm"
+    assert torch.equal(adapters[0], adapters[2]) and not torch.equal(adapters[0], adapters[3])
     strip = {"seconds"}
     assert {k: v for k, v in first.items() if k not in strip} == {k: v for k, v in again.items() if k not in strip}
     assert first["steps"] == other["steps"] == 1
     assert first["loss"] < other["loss"]  # fewer terms in the denominator over the same pairs
+
+
+def test_an_arm_without_a_phase_is_the_backbone_and_positions_are_those_of_the_arm(
+    laboratory: Laboratory, monkeypatch
+) -> None:
+    from tiny_model import TINY
+
+    from reference_model.nano.architecture import new_model
+
+    monkeypatch.setattr("reference_model.study.worlds.Shape", lambda: TINY)
+    monkeypatch.setattr("reference_model.study.worlds.new_model", new_model)
+    arms = {arm.label: arm for arm in ARMS}
+    row = run_arm(arms["mask/untrained"], 0, laboratory, 0)
+    assert row["steps"] == 0 and row["loss"] is None and 0 <= row["same"] <= 1
+    assert laboratory.model(arms["mask/mamcl"].positions)[1].positions == "mrope-5"
+    assert laboratory.model(arms["mask/mamcl-1d"].positions)[1].positions == "1d"
+    assert [arm.name for arm in ARMS if arm.positions == "1d"] == ["mamcl-1d"]
+
+
+def test_the_paper_s_shares_are_those_of_its_second_stage() -> None:
+    shares: dict[str, float] = {}
+    for kind, share in PAPER_LIKE.items():
+        shares[target_set(kind)] = shares.get(target_set(kind), 0.0) + share
+    assert shares == pytest.approx({"image": 40.6, "text": 42.4, "video": 15.8, "image+text": 1.4})
+    assert {name for arm in ARMS for phase in arm.phases if phase.mixture is PAPER_LIKE for name in [arm.name]} == {
+        "infonce-paper-like",
+        "mamcl-paper-like",
+    }
+
+
+def test_what_was_run_in_two_precisions_is_not_compared() -> None:
+    runs = {("mask/infonce", s): {"same": 0.5, "products": "fp32"} for s in range(3)}
+    runs |= {("mask/mamcl", s): {"same": 0.6} for s in range(3)}
+    with pytest.raises(UsageError, match="mask/mamcl was run in bf16 and mask/infonce in fp32, seed 0"):
+        judge(runs, [Comparison("mask/mamcl", "mask/infonce", "same", primary=True)])
+
+
+def test_what_was_looked_at_afterwards_is_a_mean_of_tasks_over_shared_seeds() -> None:
+    rng = np.random.default_rng(2)
+    arms = {arm for look in LOOKS for arm in (look.arm, look.against, *(look.less or ()))}
+    keys = [*TASKS, *(f"union-{task}" for task in TASKS), "bias"]
+    runs = {(arm, seed): dict(zip(keys, rng.random(17), strict=True)) for arm in sorted(arms) for seed in range(5)}
+    del runs["mask/mamcl", 4]
+    said = explored(runs).splitlines()
+    row = next(line for line in said if line.startswith("| own pools without text to text | mask/mamcl | mask/infonce"))
+    kept = [task for task in TASKS if task != "t2t"]
+    means = [[np.mean([runs[arm, s][t] for t in kept]) for s in range(4)] for arm in ("mask/mamcl", "mask/infonce")]
+    difference = 100 * np.subtract(*means)
+    low, high = stats.ttest_1samp(difference, 0.0).confidence_interval()
+    assert f"{difference.mean():+.1f} [{low:+.1f}, {high:+.1f}]" in row and row.endswith("| 4 |")
+    assert sum(line.startswith(tuple(f"| {task} |" for task in TASKS)) for line in said) == 8
 
 
 def test_features_on_disk_are_the_features(tiny, tmp_path) -> None:
@@ -230,6 +301,8 @@ def test_features_on_disk_are_the_features(tiny, tmp_path) -> None:
         (-0.05, 0.01, "worse"),
         (0.004, 0.001, "better, within the margin"),
         (0.0, 0.004, "equivalent"),
+        (0.0, 0.017, "equivalent"),  # by the 90 % interval; that of 95 % leaves the margin
+        (0.0, 0.021, "undecided"),
         (0.005, 0.03, "undecided"),
     ],
 )
