@@ -16,7 +16,7 @@ SHOWN = {"passed": "passed", "failed": "FAILED", "expected": "expected", "n/a": 
 
 @app.command()
 def check(
-    model: Annotated[str, typer.Argument(help="NAME[:ARG], file.py:Class or module:Class")],
+    model: Annotated[str, typer.Argument(help="NAME[:ARG], a model file .yaml, file.py:Class or module:Class")],
     model_arg: Annotated[
         list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
     ] = None,

@@ -52,7 +52,7 @@ class OnError(StrEnum):
 
 @app.command()
 def run(
-    model: Annotated[str, typer.Option(help="NAME[:ARG], file.py:Class or module:Class")],
+    model: Annotated[str, typer.Option(help="NAME[:ARG], a model file .yaml, file.py:Class or module:Class")],
     model_arg: Annotated[
         list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
     ] = None,

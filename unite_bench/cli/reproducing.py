@@ -14,7 +14,7 @@ from unite_bench.cli.reporting import Format
 
 @app.command()
 def reproduce(
-    model: Annotated[str, typer.Argument(help="NAME[:ARG], file.py:Class or module:Class")],
+    model: Annotated[str, typer.Argument(help="NAME[:ARG], a model file .yaml, file.py:Class or module:Class")],
     task: Annotated[str, typer.Argument(help="task that the number was published of")],
     model_arg: Annotated[
         list[str] | None, typer.Option(help="key=value for the model's constructor; may be repeated")
