@@ -84,7 +84,7 @@ def test_4_a_repeated_target_is_known_by_its_content(ground: Ground) -> None:
     targets = [text("label"), text("label"), picture(ground.data, 0), copied]
     given = [Row(f"r:{n}", "r", text(f"query {n}"), target) for n, target in enumerate(targets)]
     batch, _ = batch_of(ground, given)
-    assert summary(Objective(Loss()).describe(batch))["rows without negatives"] == 4
+    assert summary(Objective(Loss()).describe(torch.empty(len(batch.sets), 0), batch))["rows without negatives"] == 4
     contents = batch.contents[batch.candidates].tolist()
     assert contents[0] == contents[1] != contents[2] == contents[3]
 
