@@ -17,8 +17,6 @@ from reference_model.study.design import FAMILIES, RUNS
 from unite_bench.errors import UniteBenchError, UsageError
 
 AGAIN = "mend that (room on the disk, the folder's rights), and start the same command again: what was whole is kept"
-
-
 PLANNED = {"devices": 1, "device": None, "sharding": "ddp", "utilisation": UTILISATION}  # options of --plan
 
 
@@ -184,13 +182,13 @@ def _verdicts(given: argparse.Namespace) -> int:
     from reference_model.study.verdicts import finished, judge, read_runs, table
 
     runs = read_runs(given.runs)
-    whole = finished(runs)
-    found = judge(runs, whole)
     if given.explored:
         from reference_model.study.explored import explored
 
         print(explored(runs))
         return 0
+    whole = finished(runs)
+    found = judge(runs, whole)
     print(table(found))
     if left_out := sorted({c.family for c in COMPARISONS if c not in whole}):
         print(f"left out until all of their runs are done: comparisons of {', '.join(left_out)}", file=sys.stderr)
